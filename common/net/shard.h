@@ -1,0 +1,87 @@
+#pragma once
+// What:      Shard: one thread's loop and all that belongs to it: poller, timers, ready list, inbox, buffers,
+//            randomness.
+// Owner:     ShardSet (threads) or tests/support/net/sim_shards (one thread, simulated time).
+// Shard:     itself. Post alone may be called from any thread.
+// Limits:    ShardLimits; at most kReadyPerTurn coroutines and kTimersPerTurn timers a turn.
+// Invariant: now() does not change within a turn. Nothing resumes inline: Ready appends to the list that the
+//            loop runs.
+
+#include <coroutine>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <absl/functional/any_invocable.h>
+
+#include "common/base/clock.h"
+#include "common/base/random.h"
+#include "common/net/buffer_pool.h"
+#include "common/net/task.h"
+#include "common/net/timer_wheel.h"
+
+namespace rouse::net {
+
+class Poller;
+class Inbox;
+
+struct ShardLimits {
+  size_t buffer_bytes_max = 256u << 20;
+  size_t connections_max = 18000;
+};
+
+class Shard {
+ public:
+  static constexpr size_t kReadyPerTurn = 256;
+  static constexpr size_t kTimersPerTurn = 1024;
+  using Message = absl::AnyInvocable<void()>;
+
+  Shard(uint32_t id, const Clock& clock, uint64_t seed, ShardLimits limits);
+  ~Shard();
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+
+  [[nodiscard]] uint32_t id() const { return id_; }
+  /// The time at the start of this turn.
+  [[nodiscard]] TimePoint now() const { return now_; }
+  [[nodiscard]] const Clock& clock() const { return clock_; }
+  [[nodiscard]] TimerWheel& timers() { return timers_; }
+  [[nodiscard]] BufferPool& buffers() { return buffers_; }
+  [[nodiscard]] Random& random() { return random_; }
+  [[nodiscard]] Poller& poller() { return *poller_; }
+  [[nodiscard]] const ShardLimits& limits() const { return limits_; }
+  /// Bytes that live no longer than the current call: for building a head or a gathered write.
+  [[nodiscard]] std::span<char> scratch() { return scratch_; }
+
+  /// Appends a suspended coroutine to the ready list. This shard's thread only.
+  void Ready(std::coroutine_handle<> coroutine) { ready_.push_back(coroutine); }
+  /// Runs `message` on this shard's thread at a later turn, in order of posting per sender. Any thread.
+  void Post(Message message);
+
+  /// One turn: events (waiting at most `wait`), inbox, timers, ready list. False where there was nothing.
+  bool Turn(Duration wait);
+  /// Turns until Stop. The calling thread becomes the shard's.
+  void Run();
+  void Stop();  ///< any thread
+  /// When the last turn began, in nanoseconds of the monotonic clock; any thread, for the watchdog.
+  [[nodiscard]] int64_t last_turn_ns() const;
+
+ private:
+  bool RunReady();
+  Duration WaitFor(Duration most) const;
+
+  uint32_t id_;
+  const Clock& clock_;
+  ShardLimits limits_;
+  TimePoint now_;
+  TimerWheel timers_;
+  BufferPool buffers_;
+  Random random_;
+  std::vector<char> scratch_;
+  std::vector<std::coroutine_handle<>> ready_;
+  std::vector<std::coroutine_handle<>> running_;
+  std::unique_ptr<Poller> poller_;
+  std::unique_ptr<Inbox> inbox_;
+};
+
+}  // namespace rouse::net

@@ -1,0 +1,171 @@
+#pragma once
+// What:      Task<T>, the one coroutine type: lazy, awaited once, resumed by symmetric transfer.
+//            Join runs two and waits for both; Detach starts one that nobody awaits.
+// Owner:     whoever holds the Task owns the frame; a detached frame owns itself until it ends.
+// Shard:     a frame lives and dies on one shard; its memory comes from that thread's FramePool.
+// Invariant: never destroyed while suspended in an await of its own: cancel by closing a stream or by a
+//            deadline. One `co_await` per statement, none inside conditional expressions or braced lists
+//            (GCC 12). Needs -O2: below it a chain of ready awaits overflows the stack.
+// Never:     throws.
+
+#include <coroutine>
+#include <cstddef>
+#include <optional>
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/net/frame_pool.h"
+
+namespace rouse::net {
+
+namespace internal {
+
+/// What every promise shares: pooled frames, who waits, and the hand-over to them at the end.
+struct PromiseBase {
+  std::coroutine_handle<> continuation = std::noop_coroutine();
+
+  struct FinalAwaiter {
+    bool await_ready() const noexcept { return false; }
+    template <typename P>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<P> self) const noexcept {
+      return self.promise().continuation;
+    }
+    void await_resume() const noexcept {}
+  };
+
+  std::suspend_always initial_suspend() const noexcept { return {}; }
+  FinalAwaiter final_suspend() const noexcept { return {}; }
+  [[noreturn]] void unhandled_exception() const noexcept { UNREACHABLE(); }
+
+  static void* operator new(size_t bytes) { return FramePool::Take(bytes); }
+  static void operator delete(void* frame, size_t bytes) { FramePool::Give(frame, bytes); }
+};
+
+}  // namespace internal
+
+template <typename T>
+class [[nodiscard]] Task {
+ public:
+  struct promise_type : internal::PromiseBase {
+    std::optional<T> value;
+    Task get_return_object() {
+      return Task(std::coroutine_handle<promise_type>::from_promise(*this));
+    }
+    template <typename U>
+    void return_value(U&& result) {
+      value.emplace(std::forward<U>(result));
+    }
+  };
+
+  Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Task& operator=(Task&&) = delete;
+  ~Task() {
+    if (handle_) handle_.destroy();
+  }
+
+  bool await_ready() const noexcept { return false; }
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<> waiter) noexcept {
+    handle_.promise().continuation = waiter;
+    return handle_;
+  }
+  T await_resume() {
+    DCHECK(handle_.promise().value.has_value());
+    return std::move(*handle_.promise().value);
+  }
+
+ private:
+  explicit Task(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
+  std::coroutine_handle<promise_type> handle_;
+};
+
+template <>
+class [[nodiscard]] Task<void> {
+ public:
+  struct promise_type : internal::PromiseBase {
+    Task get_return_object() {
+      return Task(std::coroutine_handle<promise_type>::from_promise(*this));
+    }
+    void return_void() const noexcept {}
+  };
+
+  Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Task& operator=(Task&&) = delete;
+  ~Task() {
+    if (handle_) handle_.destroy();
+  }
+
+  bool await_ready() const noexcept { return false; }
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<> waiter) noexcept {
+    handle_.promise().continuation = waiter;
+    return handle_;
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  explicit Task(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
+  std::coroutine_handle<promise_type> handle_;
+};
+
+namespace internal {
+
+/// A coroutine that starts at once and frees itself at its end.
+struct Detached {
+  struct promise_type {
+    Detached get_return_object() const noexcept { return {}; }
+    std::suspend_never initial_suspend() const noexcept { return {}; }
+    std::suspend_never final_suspend() const noexcept { return {}; }
+    void return_void() const noexcept {}
+    [[noreturn]] void unhandled_exception() const noexcept { UNREACHABLE(); }
+    static void* operator new(size_t bytes) { return FramePool::Take(bytes); }
+    static void operator delete(void* frame, size_t bytes) { FramePool::Give(frame, bytes); }
+  };
+};
+
+inline Detached RunDetached(Task<void> task) { co_await task; }
+
+}  // namespace internal
+
+/// Starts a task that nobody awaits; runs it at once up to its first wait. What it uses must outlive it.
+inline void Detach(Task<void> task) { internal::RunDetached(std::move(task)); }
+
+namespace internal {
+
+/// Two halves of a Join: the later one to end resumes the parent.
+struct JoinState {
+  int left = 2;
+  std::coroutine_handle<> parent = nullptr;
+};
+
+inline Detached RunHalf(Task<void>& task, JoinState& state) {
+  co_await task;
+  if (--state.left == 0 && state.parent) state.parent.resume();
+}
+
+class JoinAwaiter {
+ public:
+  JoinAwaiter(Task<void>& a, Task<void>& b) : a_(a), b_(b) {}
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<> parent) {
+    RunHalf(a_, state_);
+    RunHalf(b_, state_);
+    if (state_.left == 0) return false;
+    state_.parent = parent;
+    return true;
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  Task<void>& a_;
+  Task<void>& b_;
+  JoinState state_;
+};
+
+}  // namespace internal
+
+/// Runs both at once; returns when both have ended. Results go through references that outlive the Join.
+inline Task<void> Join(Task<void> a, Task<void> b) {
+  internal::JoinAwaiter both(a, b);
+  co_await both;
+}
+
+}  // namespace rouse::net

@@ -1,0 +1,107 @@
+#pragma once
+// What:      Transport: the data side's byte edge. Read some, write some, close; and be told when more can
+//            be done.
+// Owner:     one stream driver (common/http) at a time; destroying it closes the connection.
+// Shard:     one. At most one coroutine waits to read and one to write.
+// Invariant: `readable` is cleared by a read that comes up short, unless the peer has hung up (RDHUP, HUP,
+//            ERR), which latches until a read says kEnd or kBroken; so there is never a read that could
+//            only answer EAGAIN. Nothing resumes inline.
+// Never:     buffers, except what TLS must.
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "common/base/clock.h"
+#include "common/net/event.h"
+
+namespace rouse::net {
+
+enum class IoStatus : uint8_t {
+  kDone,      ///< `bytes` were moved, at least one
+  kMustWait,  ///< nothing could be moved now
+  kEnd,       ///< read only: the peer has sent everything (FIN)
+  kBroken,    ///< reset, timed out, or closed by us
+};
+
+struct IoResult {
+  IoStatus status = IoStatus::kMustWait;
+  size_t bytes = 0;
+};
+
+class Transport {
+ public:
+  /// Called from the loop, in place of a coroutine, for connections that have none.
+  using Watch = void (*)(void* context);
+  /// Parts of one gathered write.
+  static constexpr size_t kPartsMax = 8;
+
+  explicit Transport(Shard& shard) : readable_event_(shard), writable_event_(shard) {}
+  virtual ~Transport() = default;
+  Transport(const Transport&) = delete;
+  Transport& operator=(const Transport&) = delete;
+
+  [[nodiscard]] virtual IoResult Read(std::span<char> into) = 0;
+  /// Writes as much as goes, in order; at most kPartsMax parts.
+  [[nodiscard]] virtual IoResult Write(std::span<const std::string_view> parts) = 0;
+  /// Sends FIN after what was written.
+  virtual void ShutdownWrite() = 0;
+  /// Ends the connection; with `reset`, by RST. Waiters wake and find kBroken.
+  virtual void Close(bool reset) = 0;
+
+  /// A read would not have to wait (bytes, FIN or an error are there, as far as we know).
+  [[nodiscard]] bool readable() const { return readable_; }
+  /// The peer's FIN, a reset or an error has been seen; latched.
+  [[nodiscard]] bool hung_up() const { return hung_up_; }
+  /// The connection is broken both ways (reset, error), not merely half closed by the peer.
+  [[nodiscard]] bool broken() const { return broken_; }
+
+  /// `co_await` until readable() or the deadline. Returns at once where it is readable.
+  [[nodiscard]] Event::Awaiter WaitReadable(TimePoint deadline) {
+    if (readable_ || broken_) readable_event_.Signal();
+    return readable_event_.Wait(deadline);
+  }
+  /// To be awaited after a Write said kMustWait or came up short.
+  [[nodiscard]] Event::Awaiter WaitWritable(TimePoint deadline) {
+    if (writable_ || broken_) writable_event_.Signal();
+    return writable_event_.Wait(deadline);
+  }
+
+  /// Told each time the connection becomes readable while no coroutine waits to read. Null to stop.
+  void OnReadable(Watch watch, void* context) {
+    readable_watch_ = watch;
+    readable_context_ = context;
+  }
+  /// Told once when the peer hangs up (RDHUP, HUP, ERR), also while nobody reads. Null to stop.
+  void OnHangUp(Watch watch, void* context) {
+    hang_up_watch_ = watch;
+    hang_up_context_ = context;
+  }
+
+  /// The peer's address without port, as text; and its port.
+  [[nodiscard]] virtual std::string_view peer_address() const = 0;
+  [[nodiscard]] virtual uint16_t peer_port() const = 0;
+  [[nodiscard]] virtual uint16_t local_port() const = 0;
+
+ protected:
+  /// Called by implementations from the loop. Each wakes a waiter through the ready list, or runs the watch.
+  void MarkReadable();
+  void MarkWritable();
+  void MarkHungUp(bool broken);
+
+  bool readable_ = false;
+  bool writable_ = true;
+  bool hung_up_ = false;
+  bool broken_ = false;
+
+ private:
+  Event readable_event_;
+  Event writable_event_;
+  Watch readable_watch_ = nullptr;
+  void* readable_context_ = nullptr;
+  Watch hang_up_watch_ = nullptr;
+  void* hang_up_context_ = nullptr;
+};
+
+}  // namespace rouse::net
