@@ -1,0 +1,143 @@
+#pragma once
+// What:      HeaderMap: the fields of one message, in order, as spans into the bytes they arrived in.
+//            HeadPatch: what a hop drops from and adds to a head, without touching those bytes.
+// Owner:     the message head; the bytes belong to the stream (a block, or an exact copy while parked).
+// Limits:    kFieldsMax fields; HeadLimits of the codec. The first kInlineFields cost no allocation.
+// Invariant: names are compared without case; known names carry their id, and `has` answers absence by one
+//            bit. Rebase() makes the same map valid over a copy of its bytes.
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include <absl/container/inlined_vector.h>
+
+namespace rouse::http {
+
+/// Names that the proxy itself looks at, lower case.
+#define ROUSE_HEADERS(X)                                                                              \
+  X(kConnection, "connection")                                                                        \
+  X(kContentLength, "content-length")                                                                 \
+  X(kTransferEncoding, "transfer-encoding")                                                           \
+  X(kHost, "host")                                                                                    \
+  X(kTe, "te")                                                                                        \
+  X(kTrailer, "trailer")                                                                              \
+  X(kUpgrade, "upgrade")                                                                              \
+  X(kExpect, "expect")                                                                                \
+  X(kKeepAlive, "keep-alive")                                                                         \
+  X(kProxyConnection, "proxy-connection")                                                             \
+  X(kProxyAuthorization, "proxy-authorization")                                                       \
+  X(kProxyAuthenticate, "proxy-authenticate")                                                         \
+  X(kProxy, "proxy")                                                                                  \
+  X(kHttp2Settings, "http2-settings")                                                                 \
+  X(kVia, "via")                                                                                      \
+  X(kForwarded, "forwarded")                                                                          \
+  X(kXForwardedFor, "x-forwarded-for")                                                                \
+  X(kXForwardedProto, "x-forwarded-proto")                                                            \
+  X(kXForwardedHost, "x-forwarded-host")                                                              \
+  X(kXForwardedPort, "x-forwarded-port")                                                              \
+  X(kXRealIp, "x-real-ip")                                                                            \
+  X(kXOriginalUrl, "x-original-url")                                                                  \
+  X(kXRewriteUrl, "x-rewrite-url")                                                                    \
+  X(kXRequestId, "x-request-id")                                                                      \
+  X(kXRequestTimeout, "x-request-timeout")                                                            \
+  X(kTraceparent, "traceparent")                                                                      \
+  X(kTracestate, "tracestate")                                                                        \
+  X(kGrpcTimeout, "grpc-timeout")                                                                     \
+  X(kGrpcStatus, "grpc-status")                                                                       \
+  X(kGrpcMessage, "grpc-message")                                                                     \
+  X(kContentType, "content-type")                                                                     \
+  X(kAccept, "accept")                                                                                \
+  X(kRetryAfter, "retry-after")                                                                       \
+  X(kServer, "server")                                                                                \
+  X(kDate, "date")                                                                                    \
+  X(kMaxForwards, "max-forwards")                                                                     \
+  X(kAuthorization, "authorization")                                                                  \
+  X(kCookie, "cookie")                                                                                \
+  X(kUserAgent, "user-agent")                                                                         \
+  X(kSecWebSocketVersion, "sec-websocket-version")                                                    \
+  X(kServerTiming, "server-timing")
+
+enum class HeaderId : uint8_t {
+#define ROUSE_HEADER_ENUM(id, name) id,
+  ROUSE_HEADERS(ROUSE_HEADER_ENUM)
+#undef ROUSE_HEADER_ENUM
+      kOther,
+};
+static_assert(static_cast<int>(HeaderId::kOther) < 64, "HeaderMap keeps one bit per id");
+
+/// The id of a name in any case; kOther where it is not one of ours.
+[[nodiscard]] HeaderId IdOf(std::string_view name);
+/// The lower-case name of a known id.
+[[nodiscard]] std::string_view NameOf(HeaderId id);
+/// Compares two field names or tokens without case (ASCII).
+[[nodiscard]] bool EqualsIgnoreCase(std::string_view a, std::string_view b);
+
+class HeaderMap {
+ public:
+  static constexpr size_t kInlineFields = 24;
+  static constexpr size_t kFieldsMax = 200;
+
+  /// The bytes that all spans are relative to.
+  void Bind(const char* base) { base_ = base; }
+  void Rebase(const char* base) { base_ = base; }
+  void Clear() {
+    fields_.clear();
+    known_ = 0;
+  }
+  /// Appends a field whose bytes lie in the bound storage.
+  void Append(std::string_view name, std::string_view value, HeaderId id);
+
+  [[nodiscard]] size_t size() const { return fields_.size(); }
+  [[nodiscard]] std::string_view name(size_t i) const {
+    return {base_ + fields_[i].name, fields_[i].name_size};
+  }
+  [[nodiscard]] std::string_view value(size_t i) const {
+    return {base_ + fields_[i].value, fields_[i].value_size};
+  }
+  [[nodiscard]] HeaderId id(size_t i) const { return fields_[i].id; }
+
+  [[nodiscard]] bool has(HeaderId id) const {
+    return (known_ >> static_cast<unsigned>(id)) & 1;
+  }
+  /// The first value of a known field.
+  [[nodiscard]] std::optional<std::string_view> Find(HeaderId id) const;
+  /// The first value of any field, by name.
+  [[nodiscard]] std::optional<std::string_view> Find(std::string_view name) const;
+  /// Heap bytes held beyond the object itself.
+  [[nodiscard]] size_t heap_bytes() const;
+
+ private:
+  struct Field {
+    uint32_t name;
+    uint32_t value;
+    uint32_t value_size;
+    uint16_t name_size;
+    HeaderId id;
+  };
+  const char* base_ = nullptr;
+  uint64_t known_ = 0;
+  absl::InlinedVector<Field, kInlineFields> fields_;
+};
+
+/// Lives for one hop of one message. Views must outlive the send that uses them.
+class HeadPatch {
+ public:
+  struct Addition {
+    std::string_view name;
+    std::string_view value;
+  };
+  void Drop(size_t field) { dropped_[field / 64] |= uint64_t{1} << (field % 64); }
+  [[nodiscard]] bool dropped(size_t field) const {
+    return (dropped_[field / 64] >> (field % 64)) & 1;
+  }
+  void Add(std::string_view name, std::string_view value) { additions_.push_back({name, value}); }
+  [[nodiscard]] const auto& additions() const { return additions_; }
+
+ private:
+  static_assert(HeaderMap::kFieldsMax <= 256);
+  uint64_t dropped_[4] = {};
+  absl::InlinedVector<Addition, 12> additions_;
+};
+
+}  // namespace rouse::http

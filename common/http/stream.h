@@ -1,0 +1,171 @@
+#pragma once
+// What:      the contract between protocols and the proxy. ServerStream is a request as it came in,
+//            ClientStream the same request going out; BodyReader and BodyWriter move the bodies. Above this
+//            file nobody knows which version of HTTP is in use.
+// Owner:     a ServerConnection owns its ServerStreams, a ClientConnection its ClientStreams; the exchange
+//            holds them by handle and says Finish() exactly once.
+// Shard:     one. Nothing resumes inline.
+// Invariant: a body is pulled, never pushed: what nobody reads stays in the peer's socket or window. Each
+//            Try* call does what can be done without waiting; the Task form waits, with a deadline.
+// Never:     retries, routes, or decides what a status means.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/http/message.h"
+#include "common/net/task.h"
+
+namespace rouse::http {
+
+enum class Step : uint8_t {
+  kDone,      ///< all of it happened
+  kMustWait,  ///< part of it, or nothing: await the Task form to go on
+  kFailed,    ///< error() says why; the stream is over
+};
+
+/// A piece of a body. The view is valid until the next read or Finish. `end` may come with the last bytes
+/// or alone.
+struct Piece {
+  std::string_view data;
+  bool end = false;
+};
+
+class BodyReader {
+ public:
+  virtual ~BodyReader() = default;
+  /// kDone with a piece, kMustWait, or kFailed. After `end`, kDone with an empty end piece for ever.
+  virtual Step TryRead(Piece& piece) = 0;
+  /// The next piece, or the error; kBodyTimeout, kUpstreamTimeout at the deadline.
+  virtual net::Task<Result<Piece>> Read(TimePoint deadline) = 0;
+  /// Complete once Read has said `end`; null where there were none.
+  [[nodiscard]] virtual const Trailers* trailers() const = 0;
+  [[nodiscard]] virtual Error error() const = 0;
+  /// Body bytes handed out so far.
+  [[nodiscard]] virtual uint64_t bytes_read() const = 0;
+};
+
+class BodyWriter {
+ public:
+  virtual ~BodyWriter() = default;
+  /// Sends body bytes, and the end if `end`. On kMustWait the data must stay valid until Flush returns.
+  virtual Step TryWrite(std::string_view data, bool end) = 0;
+  /// As TryWrite with end, with trailers (dropped where the receiver takes none).
+  virtual Step TryEnd(const Trailers& trailers) = 0;
+  /// Waits until everything written has been handed to the transport.
+  virtual net::Task<Result<void>> Flush(TimePoint deadline) = 0;
+  [[nodiscard]] virtual Error error() const = 0;
+  [[nodiscard]] virtual uint64_t bytes_written() const = 0;
+};
+
+/// Called from the loop when the other side leaves; not inline with any call of the stream's user.
+struct GoneWatch {
+  void (*told)(void* context) = nullptr;
+  void* context = nullptr;
+};
+
+struct PeerInfo {
+  std::string_view address;  ///< of the client, without port
+  uint16_t port = 0;
+  uint16_t local_port = 0;
+  bool tls = false;
+};
+
+/// The downstream side of an exchange.
+class ServerStream {
+ public:
+  virtual ~ServerStream() = default;
+  [[nodiscard]] virtual const RequestHead& head() const = 0;
+  [[nodiscard]] virtual const PeerInfo& peer() const = 0;
+  [[nodiscard]] virtual BodyReader& request_body() = 0;
+  [[nodiscard]] virtual BodyWriter& response_body() = 0;
+
+  /// Sends a 1xx head; dropped silently where the client's version has none. 101 goes through TrySendHead.
+  virtual Step TrySendInformational(const ResponseHead& head, const HeadPatch& patch) = 0;
+  /// Sends the response head with the first bytes of its body in one write, and the end if `end`. On kMustWait
+  /// await response_body().Flush(). For a 101 (or 2xx to an extended CONNECT) both bodies turn raw.
+  virtual Step TrySendHead(const ResponseHead& head, const HeadPatch& patch, std::string_view first,
+                           bool end) = 0;
+  /// True once a response head has been handed to the transport: no local reply is possible any more.
+  [[nodiscard]] virtual bool head_sent() const = 0;
+
+  /// The exchange is going to wait long: keep only an exact copy of the head and what was read of the body,
+  /// and give the buffers back. Returns the bytes held from now on; head() stays valid.
+  virtual size_t Park() = 0;
+  /// Told when the client has gone: reset, or (while parked, HTTP/1) FIN. Replaces the previous watch.
+  virtual void OnGone(GoneWatch watch) = 0;
+  [[nodiscard]] virtual bool gone() const = 0;
+
+  /// After the response this connection is to end (drain, error, limit). Before TrySendHead.
+  virtual void CloseAfter() = 0;
+  /// The exchange is over. With an error, or with a body unfinished, the connection (HTTP/1) or stream
+  /// (HTTP/2) is cut; else it goes on to the next request. Exactly once; the stream is dead afterwards.
+  virtual void Finish(const Error& error) = 0;
+};
+
+/// Receives each new request. The stream lives until its Finish().
+class StreamHandler {
+ public:
+  virtual ~StreamHandler() = default;
+  virtual void OnStream(ServerStream& stream) = 0;
+  /// A message was refused by the codec: the stream has a head that may be incomplete, and `error`. The
+  /// handler answers (local reply) through TrySendHead and Finish; the connection closes after it.
+  virtual void OnBadRequest(ServerStream& stream, const Error& error) = 0;
+  /// The connection is over and may be destroyed from the loop; all its streams have been finished.
+  virtual void OnConnectionClosed() = 0;
+};
+
+/// One downstream connection, whatever its version.
+class ServerConnection {
+ public:
+  virtual ~ServerConnection() = default;
+  virtual void Start() = 0;
+  /// Finish what runs, take nothing new; then OnConnectionClosed.
+  virtual void Drain() = 0;
+  /// No stream is open: this connection can be closed at once under pressure.
+  [[nodiscard]] virtual bool idle() const = 0;
+  virtual void Close() = 0;
+};
+
+/// The upstream side of an exchange.
+class ClientStream {
+ public:
+  virtual ~ClientStream() = default;
+  /// Sends the head, and with it the first bytes of the body. On kMustWait await request_body().Flush().
+  virtual Step TrySendHead(const RequestHead& head, const HeadPatch& patch, std::string_view first,
+                           bool end) = 0;
+  [[nodiscard]] virtual BodyWriter& request_body() = 0;
+  /// The next response head: 1xx as they come, then the final one. The head is valid until the body's end
+  /// (1xx: until the next call). Errors carry retry_safe as far as the stream can tell.
+  virtual net::Task<Result<const ResponseHead*>> ReceiveHead(TimePoint deadline) = 0;
+  [[nodiscard]] virtual BodyReader& response_body() = 0;
+  /// Ends every wait of this stream with `error` (the client left, a deadline). Nothing resumes inline.
+  virtual void Cancel(const Error& error) = 0;
+  /// The exchange is over; exactly once. The connection is reusable only if both messages ended cleanly.
+  virtual void Finish() = 0;
+  /// Not one byte of the response has arrived, and this stream ran on a connection used before.
+  [[nodiscard]] virtual bool untouched_on_reused() const = 0;
+};
+
+/// One upstream connection, whatever its version. HTTP/1 has one stream at a time.
+class ClientConnection {
+ public:
+  virtual ~ClientConnection() = default;
+  [[nodiscard]] virtual size_t streams_free() const = 0;
+  /// Precondition: streams_free() > 0. The stream lives until its Finish().
+  [[nodiscard]] virtual ClientStream& Open() = 0;
+  /// Told when the connection becomes idle (`usable` true), or must not be used for new streams (false, and
+  /// once no stream is left it may be destroyed from the loop). Not inline with Open, but Finish() may call
+  /// it inline, as its last act.
+  struct Watch {
+    void (*told)(void* context, bool usable) = nullptr;
+    void* context = nullptr;
+  };
+  virtual void OnChange(Watch watch) = 0;
+  virtual void Close() = 0;
+};
+
+}  // namespace rouse::http
