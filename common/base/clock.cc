@@ -2,9 +2,7 @@
 
 namespace rouse {
 
-TimePoint Later(TimePoint now, Duration wait) {
-  return wait >= kNever - now ? kNever : now + wait;
-}
+TimePoint Later(TimePoint now, Duration wait) { return wait >= kNever - now ? kNever : now + wait; }
 
 TimePoint SteadyClock::now() const { return std::chrono::steady_clock::now(); }
 

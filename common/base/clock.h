@@ -1,7 +1,8 @@
 #pragma once
-// What:      time as a value: TimePoint and Duration (monotonic, nanoseconds), WallTime, and the Clock that
-//            hands them out.
-// Owner:     one SteadyClock, built in main; tests build a SimClock. Passed by reference, any thread.
+// What:      time as a value: TimePoint and Duration (monotonic, nanoseconds), WallTime, and the
+//            Clock that hands them out.
+// Owner:     one SteadyClock, built in main; tests build a SimClock. Passed by reference, any
+//            thread.
 // Invariant: now() never goes back. Pure code takes `now` as an argument and sees no Clock.
 // Never:     used for timeouts: wall(). It is for logs, dates, certificates and Retry-After only.
 

@@ -1,5 +1,6 @@
 #pragma once
-// What:  ObjectKey, the name of a namespaced Kubernetes object, and so of a workload: `namespace/name`.
+// What:  ObjectKey, the name of a namespaced Kubernetes object, and so of a workload:
+//        `namespace/name`.
 // Owner: a value. Any thread.
 
 #include <compare>
@@ -16,10 +17,12 @@ struct ObjectKey {
 
   [[nodiscard]] std::string text() const { return ns + "/" + name; }
 
-  /// Parses `namespace/name`; nullopt unless there is exactly one slash and both parts are non-empty.
+  /// Parses `namespace/name`; nullopt unless there is exactly one slash and both parts are
+  /// non-empty.
   [[nodiscard]] static std::optional<ObjectKey> Parse(std::string_view text) {
     const size_t slash = text.find('/');
-    if (slash == std::string_view::npos || slash == 0 || slash + 1 == text.size()) return std::nullopt;
+    if (slash == std::string_view::npos || slash == 0 || slash + 1 == text.size())
+      return std::nullopt;
     if (text.find('/', slash + 1) != std::string_view::npos) return std::nullopt;
     return ObjectKey{std::string(text.substr(0, slash)), std::string(text.substr(slash + 1))};
   }

@@ -1,7 +1,9 @@
 #pragma once
-// What:      Random, a small seeded generator (xoshiro256++ seeded by splitmix64; D. Blackman, S. Vigna).
+// What:      Random, a small seeded generator (xoshiro256++ seeded by splitmix64; D. Blackman, S.
+//            Vigna).
 // Owner:     each shard and each control-side part holds its own; never shared between threads.
-// Invariant: the same seed gives the same sequence on every machine, so a simulation can be repeated.
+// Invariant: the same seed gives the same sequence on every machine, so a simulation can be
+//            repeated.
 // Never:     for secrets.
 
 #include <array>
@@ -34,7 +36,8 @@ class Random {
     return result;
   }
 
-  /// Uniform in [0, bound); 0 where bound is 0. Lemire's multiply-shift; bias below 2^-32 for our bounds.
+  /// Uniform in [0, bound); 0 where bound is 0. Lemire's multiply-shift; bias below 2^-32 for our
+  /// bounds.
   uint64_t Below(uint64_t bound) {
     return static_cast<uint64_t>((static_cast<unsigned __int128>(Next()) * bound) >> 64);
   }

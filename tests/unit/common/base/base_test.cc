@@ -1,5 +1,6 @@
-#include <catch2/catch.hpp>
 #include <set>
+
+#include <catch2/catch.hpp>
 
 #include "common/base/backoff.h"
 #include "common/base/clock.h"
@@ -42,7 +43,8 @@ TEST_CASE("every error kind has a code of its own") {
 TEST_CASE("an object key parses its own text and nothing ambiguous") {
   const ObjectKey key{"default", "hello"};
   CHECK(ObjectKey::Parse(key.text()) == key);
-  for (const char* text : {"", "a", "/a", "a/", "a/b/c"}) CHECK(!ObjectKey::Parse(text).has_value());
+  for (const char* text : {"", "a", "/a", "a/", "a/b/c"})
+    CHECK(!ObjectKey::Parse(text).has_value());
 }
 
 TEST_CASE("a seed gives the same numbers every time, inside the bound") {

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Installs the Debian 12 packages that a purpose needs, and only those that are missing.
+#   third_party/install.sh build|test|bench|sanitize|tour ...
+# Reasons, least versions and licences: README.md beside this file. Quiet where nothing is missing.
+set -euo pipefail
+
+build="g++ cmake ninja-build ccache libboost1.81-dev libboost-json1.81-dev libabsl-dev libssl-dev
+  libyaml-cpp-dev protobuf-compiler libprotobuf-dev prometheus-cpp-dev libspdlog-dev catch2"
+test="python3 curl iproute2 procps openssl"
+tour="python3 curl procps"
+bench="wrk nginx-light haproxy python3 strace valgrind procps"
+sanitize="clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev"
+
+wanted=
+for purpose in "$@"; do
+  case "$purpose" in
+    build | test | tour | bench | sanitize) wanted+=" ${!purpose}" ;;
+    *) echo "install.sh: '$purpose': want build, test, tour, bench or sanitize" >&2; exit 2 ;;
+  esac
+done
+
+missing=
+for package in $wanted; do
+  dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=" $package"
+done
+[ -z "$missing" ] && exit 0
+
+[ "$(id -u)" = 0 ] || { echo "install.sh: these packages are missing and only root can install them:$missing" >&2; exit 1; }
+echo "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# shellcheck disable=SC2086
+{ apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1 ||
+  { tail -20 "$log" >&2; echo "install.sh: apt-get failed" >&2; exit 1; }
