@@ -1,0 +1,136 @@
+// A sample function in C++: plain HTTP/1.1 on $PORT, one thread a connection, nothing but the system's
+// library. It knows nothing of Rouse.
+//
+//   /            greets, naming its pod
+//   /?ms=50      the same, after 50 ms of pretended work
+//   /stats       {"served": ..., "in_flight_max": ...} as the function itself counts
+//
+// START_DELAY_MS makes it slow to start. On SIGTERM it stops accepting, finishes what runs, and exits.
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+namespace {
+
+std::atomic<bool> draining{false};
+std::atomic<int> in_flight{0};
+std::atomic<int> in_flight_max{0};
+std::atomic<long> served{0};
+std::atomic<int> connections{0};
+
+/// An environment variable's number, or `otherwise` where it is unset.
+long NumberFrom(const char* name, long otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::atol(text);
+}
+
+/// The number behind `key` in a request's head, such as "ms=" or "content-length: "; 0 where absent.
+long NumberIn(const std::string& head, const char* key) {
+  const size_t at = head.find(key);
+  return at == std::string::npos ? 0 : std::atol(head.c_str() + at + std::string(key).size());
+}
+
+std::string LowerCase(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+std::string Answer(const std::string& head) {
+  const int now = ++in_flight;
+  for (int most = in_flight_max; now > most && !in_flight_max.compare_exchange_weak(most, now);) {
+  }
+  const long milliseconds = NumberIn(head.substr(0, head.find('\n')), "ms=");
+  if (milliseconds > 0) poll(nullptr, 0, static_cast<int>(std::min(milliseconds, 60'000L)));
+  --in_flight;
+  ++served;
+  std::string body;
+  if (head.find(" /stats") != std::string::npos) {
+    body = "{\"served\": " + std::to_string(served) +
+           ", \"in_flight_max\": " + std::to_string(in_flight_max) + "}\n";
+  } else {
+    const char* pod = std::getenv("POD_NAME");
+    body = std::string("hello from ") + (pod == nullptr ? "a pod" : pod) + "\n";
+  }
+  return "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: " +
+         std::to_string(body.size()) + (draining ? "\r\nconnection: close" : "") + "\r\n\r\n" + body;
+}
+
+/// Reads one head and its body (by content-length) into `buffer`; false at the end of the connection.
+bool ReadRequest(int socket, std::string& buffer, std::string& head) {
+  char bytes[16384];
+  for (;;) {
+    const size_t end = buffer.find("\r\n\r\n");
+    if (end != std::string::npos) {
+      head = LowerCase(buffer.substr(0, end + 4));
+      const size_t whole = end + 4 + static_cast<size_t>(NumberIn(head, "\ncontent-length: "));
+      if (buffer.size() >= whole) {
+        buffer.erase(0, whole);
+        return true;
+      }
+    }
+    // An idle connection is left when the pod is told to go.
+    pollfd readable{socket, POLLIN, 0};
+    if (poll(&readable, 1, 100) == 0) {
+      if (draining && buffer.empty()) return false;
+      continue;
+    }
+    const ssize_t n = recv(socket, bytes, sizeof bytes, 0);
+    if (n <= 0) return false;
+    buffer.append(bytes, static_cast<size_t>(n));
+  }
+}
+
+void Serve(int socket) {
+  std::string buffer;
+  std::string head;
+  while (ReadRequest(socket, buffer, head)) {
+    const std::string answer = Answer(head);
+    if (send(socket, answer.data(), answer.size(), MSG_NOSIGNAL) < 0 || draining) break;
+  }
+  close(socket);
+  --connections;
+}
+
+}  // namespace
+
+int main() {
+  signal(SIGTERM, [](int) { draining = true; });
+  if (const long delay = NumberFrom("START_DELAY_MS", 0); delay > 0) {
+    poll(nullptr, 0, static_cast<int>(delay));
+  }
+  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_ANY);
+  address.sin_port = htons(static_cast<uint16_t>(NumberFrom("PORT", 8080)));
+  if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+      listen(listener, 1024) != 0) {
+    std::perror("bind");
+    return 1;
+  }
+  while (!draining) {
+    pollfd readable{listener, POLLIN, 0};
+    if (poll(&readable, 1, 100) <= 0) continue;
+    const int socket = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+    if (socket < 0) continue;
+    ++connections;
+    std::thread(Serve, socket).detach();
+  }
+  close(listener);
+  for (int i = 0; i < 200 && connections > 0; ++i) poll(nullptr, 0, 50);
+  return 0;
+}
