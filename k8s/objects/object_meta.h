@@ -1,0 +1,70 @@
+#pragma once
+// What:  ObjectMeta, what every Kubernetes object says about itself; ResourceType, where a kind lives in the
+//        API's paths; and the two forms of a timestamp.
+// Owner: values. Any thread.
+// Never: keeps managedFields or anything else that we do not read.
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/object_key.h"
+
+namespace rouse::k8s {
+
+struct OwnerReference {
+  std::string api_version;
+  std::string kind;
+  std::string name;
+  std::string uid;
+  bool controller = false;
+};
+
+struct ObjectMeta {
+  std::string name;
+  std::string ns;  ///< empty for cluster-wide kinds
+  std::string uid;
+  std::string resource_version;  ///< opaque: compare for equality only
+  int64_t generation = 0;
+  std::map<std::string, std::string> labels;
+  std::map<std::string, std::string> annotations;
+  WallTime creation_time{};               ///< the epoch where absent
+  std::optional<WallTime> deletion_time;  ///< set once a deletion has begun
+  std::vector<OwnerReference> owners;
+
+  [[nodiscard]] ObjectKey key() const { return {ns, name}; }
+  [[nodiscard]] bool deleting() const { return deletion_time.has_value(); }
+  /// The value of a label or annotation; empty where absent.
+  [[nodiscard]] std::string_view label(const std::string& key) const;
+  [[nodiscard]] std::string_view annotation(const std::string& key) const;
+};
+
+/// A kind of object as the API's paths name it.
+struct ResourceType {
+  std::string_view group;    ///< "" for the core group
+  std::string_view version;  ///< "v1"
+  std::string_view plural;   ///< "services"
+  std::string_view kind;     ///< "Service"
+
+  /// "v1" or "apps/v1".
+  [[nodiscard]] std::string api_version() const;
+};
+
+/// `/api/v1/namespaces/NS/services`, `/apis/apps/v1/deployments` where `ns` is empty.
+[[nodiscard]] std::string CollectionPath(const ResourceType& type, std::string_view ns);
+/// `/api/v1/namespaces/NS/services/NAME[/SUBRESOURCE]`.
+[[nodiscard]] std::string ObjectPath(const ResourceType& type, const ObjectKey& key,
+                                     std::string_view subresource = {});
+
+/// RFC 3339 with any fraction and offset, as metav1.Time and MicroTime are written; nullopt where it is none.
+[[nodiscard]] std::optional<WallTime> ParseTimestamp(std::string_view text);
+/// `2026-11-23T19:25:18Z`.
+[[nodiscard]] std::string FormatTimestamp(WallTime time);
+/// `2026-11-23T19:25:18.123456Z`, which a Lease wants.
+[[nodiscard]] std::string FormatMicroTime(WallTime time);
+
+}  // namespace rouse::k8s

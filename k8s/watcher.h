@@ -1,0 +1,106 @@
+#pragma once
+// What:      Watcher<T> keeps a listener told of every object of one kind: all of them, Synced, then each change.
+// Owner:     app; the listener must outlive it. Control thread.
+// Limits:    WatchLimits (watcher_core.h).
+// Invariant: OnUpsert and OnDelete tell a story without gaps: what vanished while the stream was down is deleted when the
+//            next list shows it. An unchanged object is not told again.
+// Never:     clears what it knows because the API is away.
+
+#include <string>
+#include <utility>
+
+#include <absl/container/flat_hash_map.h>
+
+#include "k8s/watcher_core.h"
+
+namespace rouse::k8s {
+
+template <typename T>
+class WatchListener {
+ public:
+  virtual ~WatchListener() = default;
+  virtual void OnUpsert(T object) = 0;
+  virtual void OnDelete(const ObjectKey& key, const std::string& uid) = 0;
+  /// Once, after the first list; and again after each later list that replaced what was known.
+  virtual void OnSynced() = 0;
+};
+
+template <typename T>
+class Watcher final : private WatcherCore::Store {
+ public:
+  Watcher(ApiClient& client, obs::Log& log, uint64_t seed, WatchListener<T>& listener,
+          std::string ns = {}, std::string label_selector = {}, std::string field_selector = {},
+          WatchLimits limits = {})
+      : listener_(listener),
+        core_(client, log, seed,
+              {T::kType, std::move(ns), std::move(label_selector), std::move(field_selector)},
+              limits, *this) {}
+
+  void Start() { core_.Start(); }
+  void Stop() { core_.Stop(); }
+  [[nodiscard]] bool synced() const { return core_.synced(); }
+  [[nodiscard]] TimePoint last_contact() const { return core_.last_contact(); }
+  [[nodiscard]] const WatchCounters& counters() const { return core_.counters(); }
+  [[nodiscard]] const std::string& version() const { return core_.version(); }
+  /// How many objects are known.
+  [[nodiscard]] size_t size() const { return known_.size(); }
+
+ private:
+  struct Known {
+    std::string uid;
+    std::string version;
+  };
+  using KnownMap = absl::flat_hash_map<ObjectKey, Known>;
+
+  void BeginReplace() override { listed_.clear(); }
+
+  bool TakeListed(std::string_view json) override {
+    absl::StatusOr<T> object = T::Decode(json);
+    if (!object.ok()) return false;
+    listed_.push_back(*std::move(object));
+    return true;
+  }
+
+  void EndReplace() override {
+    KnownMap before = std::move(known_);
+    known_.clear();
+    for (const T& object : listed_) {
+      known_[object.meta.key()] = {object.meta.uid, object.meta.resource_version};
+    }
+    for (const auto& [key, old] : before) {
+      const auto now = known_.find(key);
+      if (now == known_.end() || now->second.uid != old.uid) listener_.OnDelete(key, old.uid);
+    }
+    for (T& object : listed_) {
+      const auto old = before.find(object.meta.key());
+      const bool same = old != before.end() && old->second.uid == object.meta.uid &&
+                        old->second.version == object.meta.resource_version;
+      if (!same) listener_.OnUpsert(std::move(object));
+    }
+    listed_.clear();
+    listener_.OnSynced();
+  }
+
+  bool Apply(const WatchEvent& event, std::string& version) override {
+    absl::StatusOr<T> object = T::Decode(event.object);
+    if (!object.ok()) return false;
+    version = object->meta.resource_version;
+    const ObjectKey key = object->meta.key();
+    if (event.kind == WatchEvent::Kind::kDeleted) {
+      if (known_.erase(key) > 0) listener_.OnDelete(key, object->meta.uid);
+      return true;
+    }
+    Known& known = known_[key];
+    if (!known.uid.empty() && known.uid != object->meta.uid) listener_.OnDelete(key, known.uid);
+    known = {object->meta.uid, object->meta.resource_version};
+    listener_.OnUpsert(*std::move(object));
+    return true;
+  }
+
+  WatchListener<T>& listener_;
+  KnownMap known_;
+  std::vector<T> listed_;
+  WatcherCore core_;
+};
+
+}  // namespace rouse::k8s

@@ -1,0 +1,111 @@
+#pragma once
+// What:      WatcherCore, the list-and-watch life of one kind without its type: when to list, from which version to watch,
+//            when a stream is dead, how long to back off.
+// Owner:     Watcher<T>. Control thread.
+// Limits:    WatchLimits.
+// Invariant: after the first sync the store only moves forward: a replacement is handed over whole, never before
+//            its list is complete.
+// Never:     gives up.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "common/base/backoff.h"
+#include "common/base/random.h"
+#include "common/control/channel.h"
+#include "common/obs/log.h"
+#include "k8s/api_client.h"
+
+namespace rouse::k8s {
+
+struct WatchLimits {
+  Duration backoff_first = std::chrono::milliseconds(800);
+  Duration backoff_most = std::chrono::seconds(30);
+  Duration healthy_after =
+      std::chrono::minutes(2);  ///< a watch this old has proved the server well
+  Duration timeout_least = std::chrono::seconds(300);
+  Duration timeout_most = std::chrono::seconds(600);
+  Duration silence_max = std::chrono::seconds(90);  ///< no event, no bookmark: the stream is dead
+  Duration empty_within =
+      std::chrono::seconds(1);  ///< a watch that ends sooner without a word has failed
+};
+
+struct WatchTarget {
+  ResourceType type;
+  std::string ns;  ///< empty: every namespace
+  std::string label_selector;
+  std::string field_selector;
+};
+
+struct WatchCounters {
+  uint64_t lists = 0;
+  uint64_t watches = 0;
+  uint64_t events = 0;
+  uint64_t bookmarks = 0;
+  uint64_t undecodable = 0;
+  uint64_t failures = 0;  ///< lists and watches that ended badly
+  uint64_t expired = 0;   ///< 410s, in any shape
+  uint64_t silent = 0;    ///< streams given up as dead
+};
+
+class WatcherCore {
+ public:
+  /// What the core asks of its typed half.
+  class Store {
+   public:
+    virtual ~Store() = default;
+    virtual void BeginReplace() = 0;
+    virtual bool TakeListed(std::string_view object) = 0;  ///< false: cannot be decoded
+    virtual void EndReplace() = 0;
+    /// Applies one event; the object's resourceVersion goes to `version`. False: cannot be decoded.
+    virtual bool Apply(const WatchEvent& event, std::string& version) = 0;
+  };
+
+  WatcherCore(ApiClient& client, obs::Log& log, uint64_t seed, WatchTarget target,
+              WatchLimits limits, Store& store);
+  ~WatcherCore();
+
+  void Start();
+  void Stop();
+
+  [[nodiscard]] bool synced() const { return synced_; }
+  /// When the server last said anything useful; the epoch where never.
+  [[nodiscard]] TimePoint last_contact() const { return last_contact_; }
+  [[nodiscard]] const WatchCounters& counters() const { return counters_; }
+  [[nodiscard]] const std::string& version() const { return version_; }
+
+ private:
+  enum class ListFrom : uint8_t { kCache, kLastSeen, kNewest };
+
+  void List();
+  void OnListEnd(absl::StatusOr<std::string> version);
+  void Watch();
+  void OnEvent(const WatchEvent& event);
+  void OnWatchEnd(absl::Status status);
+  void OnSilence();
+  void ArmSilence();
+  void Contact();
+  void Retry(const absl::Status& why, bool list);
+
+  ApiClient& client_;
+  obs::Log& log_;
+  Random random_;
+  WatchTarget target_;
+  WatchLimits limits_;
+  Store& store_;
+  Backoff backoff_;
+  ListFrom list_from_ = ListFrom::kCache;
+  std::string version_;
+  bool synced_ = false;
+  TimePoint last_contact_{};
+  TimePoint watch_started_{};
+  uint64_t events_in_watch_ = 0;
+  std::unique_ptr<ApiCall> call_;
+  control::TimerId retry_timer_ = 0;
+  control::TimerId silence_timer_ = 0;
+  WatchCounters counters_;
+};
+
+}  // namespace rouse::k8s
