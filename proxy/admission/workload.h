@@ -1,0 +1,120 @@
+#pragma once
+// What:      Workload, one workload on one shard: endpoints, who is parked, demand, numbers. ParkedList, an
+//            intrusive list of waiters, oldest first.
+// Owner:     LocalRef: Admission while a snapshot names it, and each exchange, slot and demand entry. One shard.
+// Limits:    those of Admission.
+// Invariant: `parked` holds exactly the waiters suspended in Admission::Acquire for this workload.
+// Never:     decides; that is admission.h.
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "common/net/shard.h"
+#include "proxy/model/endpoint_set.h"
+#include "proxy/model/local_ref.h"
+#include "proxy/telemetry/access_log.h"
+#include "proxy/telemetry/demand_meter.h"
+#include "proxy/telemetry/shard_stats.h"
+#include "proxy/telemetry/start_times.h"
+#include "proxy/upstream/balancer.h"
+#include "proxy/upstream/local_endpoint.h"
+#include "proxy/upstream/slot_table.h"
+
+namespace rouse::proxy {
+
+struct Waiter;
+
+/// Waiters in the order of their arrival. Intrusive: a waiter leaves in O(1).
+class ParkedList {
+ public:
+  void PushBack(Waiter& waiter);
+  void Remove(Waiter& waiter);
+  [[nodiscard]] Waiter* front() const { return front_; }
+  [[nodiscard]] uint32_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+
+ private:
+  Waiter* front_ = nullptr;
+  Waiter* back_ = nullptr;
+  uint32_t size_ = 0;
+};
+
+class Workload;
+using WorkloadRef = LocalRef<Workload>;
+
+/// Counts one exchange as demand until it is destroyed, parked or not; and keeps the workload.
+class DemandEntry {
+ public:
+  explicit DemandEntry(WorkloadRef workload);
+  DemandEntry(DemandEntry&&) noexcept = default;
+  DemandEntry& operator=(DemandEntry&&) = delete;
+  ~DemandEntry();
+  [[nodiscard]] Workload& workload() const { return *workload_; }
+
+ private:
+  WorkloadRef workload_;
+};
+
+/// What the running cold start has seen so far; all waiters of it share these moments.
+struct ColdStartPhase {
+  TimePoint parked = kNever;
+  TimePoint reported = kNever;
+  TimePoint known = kNever;
+  TimePoint ready = kNever;
+  bool probed = false;
+};
+
+class Workload : public LocalCounted<Workload> {
+ public:
+  Workload(net::Shard& shard, EndpointSetPtr set);
+  ~Workload();
+
+  [[nodiscard]] const ObjectKey& key() const { return key_; }
+  /// `namespace/name`; lives as long as the workload.
+  [[nodiscard]] const std::string& name() const { return name_; }
+  /// As of the last snapshot.
+  [[nodiscard]] const WorkloadPolicy& policy() const { return set_->policy; }
+  [[nodiscard]] const EndpointSetPtr& set() const { return set_; }
+  /// A snapshot has dropped it: everything new is refused.
+  [[nodiscard]] bool gone() const { return gone_; }
+
+  [[nodiscard]] DemandMeter& meter() { return meter_; }
+  [[nodiscard]] WorkloadStats& stats() { return stats_; }
+  [[nodiscard]] const WorkloadStats& stats() const { return stats_; }
+  [[nodiscard]] StartTimes& start_times() { return start_times_; }
+  [[nodiscard]] std::chrono::seconds retry_after() const;
+
+  [[nodiscard]] std::span<const EndpointRef> endpoints() const { return endpoints_; }
+  [[nodiscard]] bool has_ready_endpoint() const { return !balancer_.empty(); }
+  [[nodiscard]] uint32_t parked() const { return parked_.size(); }
+  [[nodiscard]] uint64_t parked_bytes() const { return parked_bytes_; }
+  /// When the oldest parked exchange arrived; kNever where none is.
+  [[nodiscard]] TimePoint oldest_arrival() const;
+  [[nodiscard]] net::Shard& shard() const { return shard_; }
+  [[nodiscard]] uint32_t in_flight() const { return in_flight_; }
+
+ private:
+  friend class Admission;
+
+  net::Shard& shard_;
+  ObjectKey key_;
+  std::string name_;
+  EndpointSetPtr set_;
+  std::shared_ptr<WorkloadSlots> shared_;
+  std::vector<EndpointRef> endpoints_;  ///< as listed by `set_`, draining ones included
+  Balancer balancer_;
+  ParkedList parked_;
+  uint64_t parked_bytes_ = 0;
+  uint32_t in_flight_ = 0;
+  uint32_t place_ = 0;     ///< in Snapshot::workloads
+  uint32_t deficit_ = 0;   ///< dispatches it may still make in this round
+  bool runnable_ = false;  ///< in Admission's round
+  bool gone_ = false;
+  ColdStartPhase cold_;
+  DemandMeter meter_;
+  WorkloadStats stats_;
+  StartTimes start_times_;
+};
+
+}  // namespace rouse::proxy
