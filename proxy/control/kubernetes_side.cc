@@ -1,0 +1,168 @@
+#include "proxy/control/kubernetes_side.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace rouse::proxy {
+
+KubernetesSide::KubernetesSide(control::Network& network, k8s::ApiClient& client, obs::Log& log,
+                               KubernetesOptions options, EndpointGuard guard, SlotHandles handles,
+                               StatReporter& reporter, Publish publish)
+    : network_(network),
+      log_(log),
+      options_(std::move(options)),
+      reporter_(reporter),
+      publish_(std::move(publish)),
+      view_(network.loop().clock(), log, [this] { OnDirty(); }),
+      builder_(options_.snapshot, std::move(guard), std::move(handles)),
+      targets_(client,
+               [this](const ObjectKey& workload, k8s::Deployment target) {
+                 view_.SetTarget(workload, std::move(target));
+               }),
+      events_(client, options_.seed + 1),
+      services_(client, log, options_.seed + 2, view_.services(), options_.ns,
+                k8s::kEnabledSelector),
+      slices_(client, log, options_.seed + 3, view_.slices(), options_.ns, k8s::kEnabledSelector) {
+  view_.OnService([this](const ObjectKey& workload) { ReadTarget(workload); });
+  if (!options_.autoscaler_service) return;
+  const std::string selector =
+      std::string(k8s::kServiceNameLabel) + "=" + options_.autoscaler_service->name;
+  autoscalers_ = std::make_unique<k8s::Watcher<k8s::EndpointSlice>>(
+      client, log, options_.seed + 4, autoscaler_slices_, options_.autoscaler_service->ns,
+      selector);
+}
+
+void KubernetesSide::Start() {
+  services_.Start();
+  slices_.Start();
+  if (autoscalers_) autoscalers_->Start();
+}
+
+void KubernetesSide::Wake(const ObjectKey& workload) {
+  reporter_.Wake(workload);
+  ReadTarget(workload);
+}
+
+void KubernetesSide::ReadTarget(const ObjectKey& workload) {
+  const WorkloadView* view = view_.Find(workload);
+  if (view == nullptr || !view->service) return targets_.Forget(workload);
+  targets_.Read(workload, k8s::ResolveScaleTarget(view->policy, *view->service));
+}
+
+void KubernetesSide::OnDirty() {
+  if (build_posted_) return;
+  build_posted_ = true;
+  network_.loop().Post([this] { BuildNow(); });
+}
+
+void KubernetesSide::BuildNow() {
+  build_posted_ = false;
+  if (!view_.synced()) return;
+  const std::set<ObjectKey> dirty = view_.TakeDirty();
+  SnapshotPtr snapshot = builder_.Build(view_, dirty, network_.loop().now());
+  ++snapshots_;
+  for (const EndpointSetPtr& set : snapshot->workloads) {
+    if (set && !set->endpoints.empty() && dirty.count(set->workload) != 0) {
+      reporter_.EndpointsKnown(set->workload);
+    }
+  }
+  publish_(std::move(snapshot));
+  TellConflicts();
+  TellInvalid(dirty);
+}
+
+void KubernetesSide::TellConflicts() {
+  for (const RouteConflict& conflict : builder_.conflicts()) {
+    if (told_.count(conflict) != 0) continue;
+    const WorkloadView* view = view_.Find(conflict.loser);
+    if (view == nullptr || !view->service) continue;
+    const std::string why = conflict.owner.name.empty()
+                                ? "this namespace may not claim it"
+                                : "it belongs to the older Service " + conflict.owner.text();
+    log_.Warn("route_conflict", {{"workload", conflict.loser.text()},
+                                 {"host", conflict.host},
+                                 {"path", conflict.path},
+                                 {"why", why}});
+    const k8s::ObjectMeta& meta = view->service->meta;
+    events_.Warning({"v1", "Service", meta.ns, meta.name, meta.uid, meta.resource_version},
+                    "RouteConflict", "no route for " + conflict.host + conflict.path + ": " + why);
+  }
+  told_ = builder_.conflicts();
+}
+
+void KubernetesSide::TellInvalid(const std::set<ObjectKey>& dirty) {
+  for (const ObjectKey& key : dirty) {
+    const auto problem = builder_.problems().find(key);
+    if (problem == builder_.problems().end()) continue;
+    log_.Warn("workload_problem", {{"workload", key.text()}, {"why", problem->second}});
+  }
+}
+
+Duration KubernetesSide::staleness() const {
+  if (!view_.synced()) return Duration::zero();
+  const TimePoint oldest = std::min(services_.last_contact(), slices_.last_contact());
+  return network_.loop().now() - oldest;
+}
+
+void KubernetesSide::AddTo(obs::MetricPage& page) const {
+  const auto count = [&](std::string_view name, std::string_view help, uint64_t value) {
+    page.Add(name, help, {}, obs::Counter{value});
+  };
+  const auto gauge = [&](std::string_view name, std::string_view help, double value) {
+    page.Add(name, help, {}, obs::Gauge{value});
+  };
+  gauge("rouse_proxy_snapshot_age_seconds", "Since the Kubernetes API last said anything useful",
+        std::chrono::duration<double>(staleness()).count());
+  count("rouse_proxy_snapshots_total", "Snapshots built", snapshots_);
+  gauge("rouse_proxy_route_conflicts", "Hosts and paths that a workload asked for and did not get",
+        static_cast<double>(builder_.conflicts().size()));
+  uint64_t events = 0;
+  uint64_t failures = 0;
+  for (const k8s::WatchCounters* counters : {&services_.counters(), &slices_.counters()}) {
+    events += counters->events;
+    failures += counters->failures;
+  }
+  count("rouse_proxy_watch_events_total", "Watch events received", events);
+  count("rouse_proxy_watch_failures_total", "Lists and watches that ended badly", failures);
+  const ReporterCounters& reports = reporter_.counters();
+  count("rouse_proxy_reports_sent_total", "Reports sent to autoscaler replicas",
+        reports.reports_sent);
+  count("rouse_proxy_report_wakes_total", "Wakes sent to autoscaler replicas", reports.wakes_sent);
+  count("rouse_proxy_report_failures_total", "Reports that a replica's full queue refused",
+        reports.send_failures);
+  gauge("rouse_proxy_autoscalers_connected", "Autoscaler replicas that reports reach",
+        static_cast<double>(reporter_.connected()));
+}
+
+void KubernetesSide::AutoscalerSlices::OnUpsert(k8s::EndpointSlice slice) {
+  slices[slice.meta.name] = std::move(slice);
+  Tell();
+}
+
+void KubernetesSide::AutoscalerSlices::OnDelete(const ObjectKey& key, const std::string&) {
+  slices.erase(key.name);
+  Tell();
+}
+
+void KubernetesSide::AutoscalerSlices::Tell() {
+  std::map<std::string, control::Origin> origins;
+  for (const auto& [name, slice] : slices) {
+    uint16_t port = 0;
+    for (const k8s::SlicePort& candidate : slice.ports) {
+      const bool named = candidate.name == side.options_.autoscaler_port;
+      if (candidate.port && (named || slice.ports.size() == 1)) port = *candidate.port;
+    }
+    if (port == 0) continue;
+    for (const k8s::SliceEndpoint& endpoint : slice.endpoints) {
+      // A replica that is not ready may still wake: it is told everything from its start on.
+      if (endpoint.addresses.empty() || endpoint.terminating) continue;
+      const std::string& host = endpoint.addresses.front();
+      origins[host] = {host, port, std::nullopt};
+    }
+  }
+  std::vector<control::Origin> list;
+  for (auto& [host, origin] : origins) list.push_back(std::move(origin));
+  side.reporter_.SetAutoscalers(std::move(list));
+}
+
+}  // namespace rouse::proxy
