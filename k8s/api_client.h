@@ -1,9 +1,9 @@
 #pragma once
-// What:      ApiClient, calls to a Kubernetes API server: get, list, watch, create, update, patch, and the few calls
-//            on scale and leases that the programs make.
-// Owner:     app, one per cluster; outlives every ApiCall. Control thread. Handlers are never called inline.
-// Limits:    ApiLimits. Every call but a watch ends within its deadline, waiting for the budget included.
-// Invariant: a 401 re-reads the credentials and repeats the call once; nothing else is repeated here.
+// What:      ApiClient, calls to a Kubernetes API server: get, list, watch, create, update, patch,
+//            and the few calls on scale and leases that the programs make.
+// Owner:     app, one per cluster; outlives every ApiCall. Control thread; no handler runs inline.
+// Limits:    ApiLimits. Each call but a watch ends by its deadline, waits for the budget included.
+// Invariant: a 401 re-reads the credentials and repeats the call once; nothing else is repeated.
 // Never:     retries a write, or decides to.
 
 #include <cstdint>
@@ -60,7 +60,8 @@ struct ApiRequest {
   Duration deadline{};  ///< 0: ApiLimits::deadline
 };
 
-/// Takes the body of a 2xx answer, or what went wrong (api_status.h). Exactly once, unless cancelled.
+/// Takes the body of a 2xx answer, or what went wrong (api_status.h). Exactly once, unless
+/// cancelled.
 using BodyHandler = absl::AnyInvocable<void(absl::StatusOr<std::string>)>;
 using ScaleHandler = absl::AnyInvocable<void(absl::StatusOr<Scale>)>;
 using LeaseHandler = absl::AnyInvocable<void(absl::StatusOr<Lease>)>;
@@ -74,7 +75,8 @@ class ApiCall {
 struct ListQuery {
   std::string label_selector;
   std::string field_selector;
-  /// "0": whatever the server has cached; "": the newest; else not older than this. Not sent with `continue`.
+  /// "0": whatever the server has cached; "": the newest; else not older than this. Not sent with
+  /// `continue`.
   std::string resource_version;
 };
 

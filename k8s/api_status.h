@@ -1,6 +1,6 @@
 #pragma once
-// What:  how the API's refusals become absl::Status: the code by HTTP status and reason, the Status object's message,
-//        and the rest (ApiFailure) as a payload that travels with the status.
+// What:  how the API's refusals become absl::Status: the code by HTTP status and reason, the Status
+//        object's message, and the rest (ApiFailure) as a payload that travels with the status.
 // Owner: values. Any thread; pure.
 
 #include <optional>
@@ -21,9 +21,10 @@ struct ApiFailure {
   std::string continue_token;           ///< a 410 on a later page may offer one
 };
 
-/// 400, 413, 415, 422 kInvalidArgument; 401 kUnauthenticated; 403 kPermissionDenied; 404 kNotFound; 405, 406
-/// kUnimplemented; 409 kAborted, or kAlreadyExists by its reason; 410 kOutOfRange; 429 kResourceExhausted; 504
-/// kDeadlineExceeded; 502, 503 kUnavailable; other 5xx kInternal. `body` may be a Status object or anything.
+/// 400, 413, 415, 422 kInvalidArgument; 401 kUnauthenticated; 403 kPermissionDenied; 404 kNotFound;
+/// 405, 406 kUnimplemented; 409 kAborted, or kAlreadyExists by its reason; 410 kOutOfRange; 429
+/// kResourceExhausted; 504 kDeadlineExceeded; 502, 503 kUnavailable; other 5xx kInternal. `body`
+/// may be a Status object or anything.
 [[nodiscard]] absl::Status StatusFromReply(int http_status, std::string_view body,
                                            std::optional<Duration> retry_after);
 

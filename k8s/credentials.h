@@ -1,6 +1,6 @@
 #pragma once
-// What:      ClusterAccess, how to reach and convince one API server; Credentials, the same kept fresh: token and certificate
-//            files are read again when due and after a 401.
+// What:      ClusterAccess, how to reach and convince one API server; Credentials, the same kept
+//            fresh: token and certificate files are read again when due and after a 401.
 // Owner:     app owns one Credentials per cluster; ApiClient refers to it. Control thread.
 // Limits:    files up to credential_file_bytes_max.
 // Never:     logs a secret.
@@ -49,7 +49,8 @@ class Credentials {
 
   Credentials(const Clock& clock, ClusterAccess access, FileReader read = ReadSmallFile);
 
-  /// Reads the files again if kRefreshEvery has passed. A file that cannot be read keeps its last value.
+  /// Reads the files again if kRefreshEvery has passed. A file that cannot be read keeps its last
+  /// value.
   void RefreshIfDue();
   /// Reads them now (after a 401). True if anything changed.
   bool Refresh();

@@ -1,6 +1,6 @@
 #pragma once
-// What:      EventRecorder tells people about an object by Kubernetes Events, without flooding them: the same remark
-//            within aggregate_for is told once and counted.
+// What:      EventRecorder tells people about an object by Kubernetes Events, without flooding
+//            them: the same remark within aggregate_for is told once and counted.
 // Owner:     app. Control thread.
 // Limits:    EventLimits.
 // Never:     reports failure to its caller: an Event is a courtesy. Failures are counted.

@@ -1,5 +1,6 @@
 #pragma once
-// What:      JsonStream cuts a watch's body into JSON documents, however the bytes were split or joined.
+// What:      JsonStream cuts a watch's body into JSON documents, however the bytes were split or
+//            joined.
 // Owner:     one per watch; pure, no I/O. Control thread.
 // Limits:    JsonStreamLimits: bytes and depth of one document.
 // Invariant: a document is handed out exactly once, in order; after an error nothing more is.
@@ -26,8 +27,8 @@ class JsonStream {
 
   explicit JsonStream(JsonStreamLimits limits = {}) : limits_(limits) {}
 
-  /// Hands every document that `data` completes to `on_document`. kResourceExhausted beyond a limit,
-  /// kInvalidArgument where bytes cannot be JSON; the stream is unusable afterwards.
+  /// Hands every document that `data` completes to `on_document`. kResourceExhausted beyond a
+  /// limit, kInvalidArgument where bytes cannot be JSON; the stream is unusable afterwards.
   absl::Status Feed(std::string_view data, OnDocument& on_document);
 
   /// At the end of the body: an error where a document was left incomplete.

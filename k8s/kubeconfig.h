@@ -1,5 +1,6 @@
 #pragma once
-// What:  reads kubeconfig files into a ClusterAccess: the KUBECONFIG list merged as kubectl merges it, a context chosen.
+// What:  reads kubeconfig files into a ClusterAccess: the KUBECONFIG list merged as kubectl merges
+//        it, a context chosen.
 // Owner: functions. Called at start.
 // Limits: kubeconfig_files_max files of credential_file_bytes_max.
 // Never: runs a program: exec and auth-provider users are refused with a text that says what to do.
@@ -20,13 +21,14 @@ inline constexpr size_t kubeconfig_files_max = 16;
 [[nodiscard]] std::vector<std::string> KubeconfigFiles(
     const std::string& path, const Environment& environment = ReadEnvironment);
 
-/// The first file to define a name wins; files that do not exist are passed over unless none does. `context` empty:
-/// the current one.
+/// The first file to define a name wins; files that do not exist are passed over unless none does.
+/// `context` empty: the current one.
 [[nodiscard]] absl::StatusOr<ClusterAccess> KubeconfigAccess(
     const std::vector<std::string>& files, const std::string& context,
     const FileReader& read = ReadSmallFile);
 
-/// What a program wants: `kubeconfig` if given, else the pod's service account, else the default files.
+/// What a program wants: `kubeconfig` if given, else the pod's service account, else the default
+/// files.
 [[nodiscard]] absl::StatusOr<ClusterAccess> FindAccess(
     const std::string& kubeconfig, const std::string& context,
     const Environment& environment = ReadEnvironment, const FileReader& read = ReadSmallFile);

@@ -2,8 +2,9 @@
 // What:      Leader holds or follows a Lease, so that of several replicas one acts.
 // Owner:     app. Control thread.
 // Limits:    LeaderOptions: call_timeout < renew_deadline < lease_duration.
-// Invariant: IsLeader(now) is true only within renew_deadline of the moment a successful renewal was *sent*, by our own
-//            monotonic clock; another's lease is judged by when we saw it change, never by the times written in it.
+// Invariant: IsLeader(now) is true only within renew_deadline of the moment a successful renewal
+//            was *sent*, by our own monotonic clock; another's lease is judged by when we saw it
+//            change, never by the times written in it.
 // Never:     acts late: a write is made only if IsLeader(now) immediately before it.
 
 #include <cstdint>

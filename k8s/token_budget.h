@@ -1,6 +1,7 @@
 #pragma once
-// What:      TokenBudget, a token bucket that says when the next call may go; ApiBudgets, one per class of calls, so that
-//            a relist storm cannot delay a wake and neither can delay the lease.
+// What:      TokenBudget, a token bucket that says when the next call may go; ApiBudgets, one per
+//            class of calls, so that a relist storm cannot delay a wake and neither can delay the
+//            lease.
 // Owner:     ApiClient. Control thread; pure, takes `now`.
 // Invariant: over any span, at most burst + rate x span calls.
 
@@ -24,7 +25,8 @@ class TokenBudget {
  public:
   explicit TokenBudget(BudgetLimit limit) : limit_(limit), tokens_(limit.burst) {}
 
-  /// Takes a token, at `now` or ahead of time; returns when the call may start (`now` where at once).
+  /// Takes a token, at `now` or ahead of time; returns when the call may start (`now` where at
+  /// once).
   [[nodiscard]] TimePoint Reserve(TimePoint now);
   /// Nobody goes before `until` (Retry-After).
   void HoldUntil(TimePoint until);

@@ -1,9 +1,10 @@
 #pragma once
-// What:      Watcher<T> keeps a listener told of every object of one kind: all of them, Synced, then each change.
+// What:      Watcher<T> keeps a listener told of every object of one kind: all of them, Synced,
+//            then each change.
 // Owner:     app; the listener must outlive it. Control thread.
 // Limits:    WatchLimits (watcher_core.h).
-// Invariant: OnUpsert and OnDelete tell a story without gaps: what vanished while the stream was down is deleted when the
-//            next list shows it. An unchanged object is not told again.
+// Invariant: OnUpsert and OnDelete tell a story without gaps: what vanished while the stream was
+//            down is deleted when the next list shows it. An unchanged object is not told again.
 // Never:     clears what it knows because the API is away.
 
 #include <string>

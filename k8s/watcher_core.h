@@ -1,10 +1,10 @@
 #pragma once
-// What:      WatcherCore, the list-and-watch life of one kind without its type: when to list, from which version to watch,
-//            when a stream is dead, how long to back off.
+// What:      WatcherCore, the list-and-watch life of one kind without its type: when to list, from
+//            which version to watch, when a stream is dead, how long to back off.
 // Owner:     Watcher<T>. Control thread.
 // Limits:    WatchLimits.
-// Invariant: after the first sync the store only moves forward: a replacement is handed over whole, never before
-//            its list is complete.
+// Invariant: after the first sync the store only moves forward: a replacement is handed over whole,
+//            never before its list is complete.
 // Never:     gives up.
 
 #include <cstdint>

@@ -13,6 +13,8 @@
 
 namespace rouse::k8s {
 
+class JsonNode;
+
 struct ContainerPort {
   std::string name;
   std::string protocol = "TCP";
@@ -48,5 +50,8 @@ struct Container {
   /// The number behind a probe's or Service's port text: a number, or the name of one of our ports.
   [[nodiscard]] std::optional<uint16_t> PortNumber(const std::string& text) const;
 };
+
+/// Reads a container with its ports and probes.
+[[nodiscard]] Container DecodeContainer(const JsonNode& container);
 
 }  // namespace rouse::k8s

@@ -1,5 +1,6 @@
 #pragma once
-// What:  Deployment, or anything else with `spec.replicas` and a `spec.template`: what a workload scales.
+// What:  Deployment, or anything else with `spec.replicas` and a `spec.template`: what a workload
+//        scales.
 // Owner: a value. Any thread.
 // Limits: JsonLimits (json_node.h).
 

@@ -1,5 +1,6 @@
 #pragma once
-// What:  EndpointSlice (discovery.k8s.io/v1): some of a Service's pod addresses with their conditions.
+// What:  EndpointSlice (discovery.k8s.io/v1): some of a Service's pod addresses with their
+//        conditions.
 // Owner: a value. Any thread.
 // Limits: JsonLimits (json_node.h).
 

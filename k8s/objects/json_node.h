@@ -1,6 +1,7 @@
 #pragma once
-// What:      JsonDocument parses one JSON text; JsonNode walks it. A wrong type is remembered with its path
-//            (`spec.ports[1].port: not a number`) and reads as absent, so that decoders have no error branches.
+// What:      JsonDocument parses one JSON text; JsonNode walks it. A wrong type is remembered with
+//            its path (`spec.ports[1].port: not a number`) and reads as absent, so that decoders
+//            have no error branches.
 // Owner:     a decoder, on its stack; nodes live as long as their document.
 // Limits:    JsonLimits.
 // Never:     shows Boost.JSON.
@@ -53,8 +54,8 @@ class JsonNode {
   [[nodiscard]] std::vector<std::string> TextList() const;
   void Each(absl::FunctionRef<void(JsonNode)> visit) const;  ///< elements of an array
 
-  /// Records that this node is not what it should be.
-  void Fail(std::string_view why) const;
+  /// Records that this node, or a member of it, is not what it should be. The first failure stays.
+  void Fail(std::string_view why, std::string_view member = {}) const;
 
  private:
   JsonDocument* document_;
@@ -78,13 +79,5 @@ class JsonDocument {
   std::unique_ptr<Tree> tree_;
   absl::Status status_;
 };
-
-struct ObjectMeta;
-/// Reads `metadata` of an object. A name is required.
-[[nodiscard]] ObjectMeta DecodeMeta(JsonNode object);
-
-struct Container;
-/// Reads a container with its ports and probes.
-[[nodiscard]] Container DecodeContainer(JsonNode container);
 
 }  // namespace rouse::k8s

@@ -1,6 +1,6 @@
 #pragma once
-// What:  ObjectMeta, what every Kubernetes object says about itself; ResourceType, where a kind lives in the
-//        API's paths; and the two forms of a timestamp.
+// What:  ObjectMeta, what every Kubernetes object says about itself; ResourceType, where a kind
+//        lives in the API's paths; and the two forms of a timestamp.
 // Owner: values. Any thread.
 // Never: keeps managedFields or anything else that we do not read.
 
@@ -15,6 +15,8 @@
 #include "common/base/object_key.h"
 
 namespace rouse::k8s {
+
+class JsonNode;
 
 struct OwnerReference {
   std::string api_version;
@@ -43,6 +45,9 @@ struct ObjectMeta {
   [[nodiscard]] std::string_view annotation(const std::string& key) const;
 };
 
+/// Reads `metadata` of an object. A name is required.
+[[nodiscard]] ObjectMeta DecodeMeta(const JsonNode& object);
+
 /// A kind of object as the API's paths name it.
 struct ResourceType {
   std::string_view group;    ///< "" for the core group
@@ -60,7 +65,8 @@ struct ResourceType {
 [[nodiscard]] std::string ObjectPath(const ResourceType& type, const ObjectKey& key,
                                      std::string_view subresource = {});
 
-/// RFC 3339 with any fraction and offset, as metav1.Time and MicroTime are written; nullopt where it is none.
+/// RFC 3339 with any fraction and offset, as metav1.Time and MicroTime are written; nullopt where
+/// it is none.
 [[nodiscard]] std::optional<WallTime> ParseTimestamp(std::string_view text);
 /// `2026-11-23T19:25:18Z`.
 [[nodiscard]] std::string FormatTimestamp(WallTime time);

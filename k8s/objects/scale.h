@@ -1,6 +1,6 @@
 #pragma once
-// What:  Scale (autoscaling/v1), the subresource that a replica count is read from and written to; ScaleTarget,
-//        the object behind it.
+// What:  Scale (autoscaling/v1), the subresource that a replica count is read from and written to;
+//        ScaleTarget, the object behind it.
 // Owner: values. Any thread.
 
 #include <cstdint>
@@ -42,7 +42,8 @@ struct Scale {
   [[nodiscard]] static absl::StatusOr<Scale> Decode(std::string_view json);
 };
 
-/// The merge patch that sets `spec.replicas`; with a version it is refused (409) if the object has moved on.
+/// The merge patch that sets `spec.replicas`; with a version it is refused (409) if the object has
+/// moved on.
 [[nodiscard]] std::string EncodeScalePatch(int32_t replicas, std::string_view resource_version);
 
 }  // namespace rouse::k8s

@@ -1,6 +1,6 @@
 #pragma once
-// What:  WorkloadPolicy, what a Service's annotations say about holding, limits and scaling; one table of
-//        annotations is the source of names, defaults, bounds, help and parsing.
+// What:  WorkloadPolicy, what a Service's annotations say about holding, limits and scaling; one
+//        table of annotations is the source of names, defaults, bounds, help and parsing.
 // Owner: a value. Any thread; pure.
 // Invariant: an invalid value keeps what the previous policy had, so a policy is always usable.
 
@@ -14,6 +14,7 @@
 #include <absl/status/statusor.h>
 
 #include "common/base/clock.h"
+#include "k8s/objects/policy_values.h"
 #include "k8s/objects/scale.h"
 #include "k8s/objects/service.h"
 
@@ -22,13 +23,6 @@ namespace rouse::k8s {
 /// The label that opts a Service in; its value must be "true".
 inline constexpr const char* kEnabledLabel = "rouse.dev/enabled";
 inline constexpr const char* kEnabledSelector = "rouse.dev/enabled=true";
-
-/// One place where a workload answers. `host` is lower case: exact, `*.suffix`, or `*`.
-struct HostRule {
-  std::string host;
-  std::string path = "/";
-  bool operator==(const HostRule&) const = default;
-};
 
 enum class ScalingMetric : uint8_t { kConcurrency, kRps };
 enum class Aggregation : uint8_t { kLinear, kWeightedExponential };
@@ -44,7 +38,6 @@ struct WorkloadPolicy {
   Duration response_start_timeout{};  ///< 0: the proxy's option
   int64_t parked_max = 0;             ///< 0: the proxy's option
   int64_t parked_bytes_max = 0;       ///< 0: the proxy's option
-  int64_t body_bytes_max = 0;         ///< 0: the proxy's option
   Duration tunnel_idle_timeout{};     ///< 0: never
   bool server_timing = false;
 
@@ -80,8 +73,8 @@ struct PolicyOutcome {
   std::vector<InvalidAnnotation> invalid;
 };
 
-/// Reads `rouse.dev/*` and `autoscaling.knative.dev/*` from annotations, all others are ignored. `previous` is the
-/// last policy of the same Service, or a default one.
+/// Reads `rouse.dev/*` and `autoscaling.knative.dev/*` from annotations, all others are ignored.
+/// `previous` is the last policy of the same Service, or a default one.
 [[nodiscard]] PolicyOutcome ParsePolicy(const std::map<std::string, std::string>& annotations,
                                         const WorkloadPolicy& previous);
 
@@ -99,9 +92,5 @@ struct PolicyOutcome {
 
 /// The table as the README shows it.
 [[nodiscard]] std::string PolicyTableMarkdown();
-
-/// Go's form of a duration: `1m30s`, `500ms`, `0`; nullopt where it is none or overflows.
-[[nodiscard]] std::optional<Duration> ParseDurationText(std::string_view text);
-[[nodiscard]] std::string FormatDurationText(Duration duration);
 
 }  // namespace rouse::k8s
