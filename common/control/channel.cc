@@ -7,7 +7,8 @@ namespace rouse::control {
 std::optional<std::string_view> FindHeader(const Headers& headers, std::string_view name) {
   for (const Header& header : headers) {
     if (header.name.size() == name.size() &&
-        absl::EqualsIgnoreCase({header.name.data(), header.name.size()}, {name.data(), name.size()})) {
+        absl::EqualsIgnoreCase({header.name.data(), header.name.size()},
+                               {name.data(), name.size()})) {
       return header.value;
     }
   }

@@ -48,21 +48,23 @@ struct Header {
 using Headers = std::vector<Header>;
 
 /// The first value of a header, compared without case; nullopt where absent.
-[[nodiscard]] std::optional<std::string_view> FindHeader(const Headers& headers, std::string_view name);
+[[nodiscard]] std::optional<std::string_view> FindHeader(const Headers& headers,
+                                                         std::string_view name);
 
 // ---- TLS, both roles --------------------------------------------------------------------------------
 
 struct ClientTls {
-  std::string ca_pem;            ///< trusted roots; empty: the system's
-  std::string certificate_pem;   ///< client certificate chain; empty: none
+  std::string ca_pem;           ///< trusted roots; empty: the system's
+  std::string certificate_pem;  ///< client certificate chain; empty: none
   std::string key_pem;
-  std::string server_name;       ///< name to verify; empty: the host of the origin
+  std::string server_name;  ///< name to verify; empty: the host of the origin
   bool verify = true;
 };
 
 struct ServerTls {
   std::string certificate_pem;
   std::string key_pem;
+  std::string client_ca_pem;  ///< roots for client certificates; empty: none are asked for
 };
 
 /// Where to call. `host` is a name or an address (IPv6 without brackets).
@@ -82,13 +84,13 @@ struct HttpLimits {
   /// TCP_USER_TIMEOUT 30 s still end a dead connection).
   Duration idle_timeout = std::chrono::seconds(30);
   size_t head_bytes_max = 64 * 1024;
-  size_t connections_max = 32;       ///< per client; further calls wait inside their head_timeout
+  size_t connections_max = 32;  ///< per client; further calls wait inside their head_timeout
 };
 
 struct HttpRequest {
   std::string method = "GET";
-  std::string target = "/";          ///< path and query
-  Headers headers;                   ///< without Host, Content-Length, Connection: those are set for you
+  std::string target = "/";  ///< path and query
+  Headers headers;           ///< without Host, Content-Length, Connection: those are set for you
   std::string body;
   HttpLimits limits;
 };
@@ -111,7 +113,8 @@ class HttpCall {
 class HttpClient {
  public:
   virtual ~HttpClient() = default;
-  [[nodiscard]] virtual std::unique_ptr<HttpCall> Start(HttpRequest request, HttpHandlers handlers) = 0;
+  [[nodiscard]] virtual std::unique_ptr<HttpCall> Start(HttpRequest request,
+                                                        HttpHandlers handlers) = 0;
 };
 
 // ---- messages (WebSocket, RFC 6455) ----------------------------------------------------------------
@@ -166,8 +169,8 @@ struct IncomingRequest {
   std::string target;
   Headers headers;
   std::string body;
-  std::string peer;                  ///< address:port
-  std::string local;                 ///< address:port
+  std::string peer;   ///< address:port
+  std::string local;  ///< address:port
   /// The client's verified certificate subject; empty without one.
   std::string client_subject;
 };
@@ -186,7 +189,7 @@ class HttpService {
 
 struct ListenOptions {
   std::string host = "127.0.0.1";
-  uint16_t port = 0;                 ///< 0: any free port
+  uint16_t port = 0;  ///< 0: any free port
   std::optional<ServerTls> tls;
   size_t request_body_bytes_max = 4 << 20;
   size_t connections_max = 4096;
@@ -212,8 +215,8 @@ class Network {
   [[nodiscard]] virtual Loop& loop() = 0;
   [[nodiscard]] virtual std::unique_ptr<HttpClient> NewClient(Origin origin) = 0;
   /// kFailedPrecondition with the address in the message where it cannot be bound.
-  [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<HttpListener>> Listen(ListenOptions options,
-                                                                            HttpService& service) = 0;
+  [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<HttpListener>> Listen(
+      ListenOptions options, HttpService& service) = 0;
   /// Opens a WebSocket to `origin` at `target`. Sending before on_open is refused.
   [[nodiscard]] virtual std::unique_ptr<MessageChannel> Dial(Origin origin, std::string target,
                                                              Headers headers, MessageLimits limits,
