@@ -221,9 +221,12 @@ Demand DemandStore::Read(const ObjectKey& key, TimePoint now) {
 
   Demand demand;
   demand.has_data = AnyLive(now);
+  // The second that runs counts once somebody has reported in it. (Knative takes it for stale, so that a
+  // panic window of one second reads 0 most of the time.)
+  const TimePoint at = workload.stable.Reaches(now) ? now : now - std::chrono::seconds(1);
   const bool linear = workload.averaging == Averaging::kLinear;
-  demand.stable = linear ? workload.stable.Average(now) : workload.stable.WeightedAverage(now);
-  demand.panic = linear ? workload.panic.Average(now) : workload.panic.WeightedAverage(now);
+  demand.stable = linear ? workload.stable.Average(at) : workload.stable.WeightedAverage(at);
+  demand.panic = linear ? workload.panic.Average(at) : workload.panic.WeightedAverage(at);
   for (const Share& share : workload.shares) {
     if (!IsLive(*share.sender, now)) continue;
     demand.parked += share.parked;
@@ -278,13 +281,13 @@ bool DemandStore::IsZeroProven(const Workload& workload, TimePoint now) const {
   bool any = false;
   for (const auto& [name, sender] : senders_) {
     if (!IsLive(*sender, now)) continue;
-    if (!IsHeard(*sender, now) || SecondOf(sender->fresh_since) > window_start) return false;
+    if (!IsHeard(*sender, now) || SecondOf(sender->fresh_since) >= window_start) return false;
     any = true;
   }
   const auto is_zero = [&](const Share& share) {
     if (!IsLive(*share.sender, now)) return true;
     const double present = share.sender->knative ? 0 : share.present();
-    return present == 0 && share.parked == 0 && SecondOf(share.last_nonzero) <= window_start;
+    return present == 0 && share.parked == 0 && SecondOf(share.last_nonzero) < window_start;
   };
   return any && std::all_of(workload.shares.begin(), workload.shares.end(), is_zero);
 }

@@ -141,8 +141,9 @@ TEST_CASE("zero is not proven by a window that began before this process listene
   world.Reports("p1", 0, 9, 0);
   CHECK(world.Read(8.9).stable == 0);
   CHECK_FALSE(world.Read(8.9).zero_proven);
-  world.Reports("p1", 9, 11, 0);
-  CHECK(world.Read(10.5).zero_proven);
+  world.Reports("p1", 9, 12, 0);
+  CHECK_FALSE(world.Read(10.5).zero_proven);
+  CHECK(world.Read(11.5).zero_proven);
 }
 
 TEST_CASE("a request too short for an average still counts against zero") {
@@ -153,8 +154,9 @@ TEST_CASE("a request too short for an average still counts against zero") {
   world.Reports("p1", 21, 29, 0);
   CHECK(world.Read(28.9).stable == 0);
   CHECK_FALSE(world.Read(28.9).zero_proven);
-  world.Reports("p1", 29, 31, 0);
-  CHECK(world.Read(30.5).zero_proven);
+  world.Reports("p1", 29, 32, 0);
+  CHECK_FALSE(world.Read(30.5).zero_proven);
+  CHECK(world.Read(31.5).zero_proven);
 }
 
 TEST_CASE("a parked request is never zero") {
@@ -240,9 +242,9 @@ TEST_CASE("Knative's activator is silent when idle: zero while connected, held o
   world.store.Connect("activator", true, At(0));
   world.Report("activator", 1, {Stat(4, 4)}, false);
   world.Report("activator", 2, {Stat(0, 0)}, false);
-  CHECK_FALSE(world.Read(10.5).zero_proven);
-  CHECK(world.Read(11.5).zero_proven);
-  CHECK(world.Read(11.5).stable == 0);
+  CHECK_FALSE(world.Read(11.5).zero_proven);
+  CHECK(world.Read(12.5).zero_proven);
+  CHECK(world.Read(12.5).stable == 0);
 
   world.Report("activator", 20, {Stat(4, 4)}, false);
   world.store.Disconnect("activator", At(20.5));
