@@ -17,13 +17,18 @@ namespace rouse {
 
 }  // namespace rouse
 
-#define CHECK(condition) \
+#define ROUSE_CHECK(condition) \
   (static_cast<bool>(condition) ? (void)0 : ::rouse::CheckFailed(__FILE__, __LINE__, #condition))
+
+// Catch2 has a CHECK of its own, which stands in tests.
+#ifndef CHECK
+#define CHECK(condition) ROUSE_CHECK(condition)
+#endif
 
 #ifdef NDEBUG
 #define DCHECK(condition) ((void)sizeof(static_cast<bool>(condition)))
 #else
-#define DCHECK(condition) CHECK(condition)
+#define DCHECK(condition) ROUSE_CHECK(condition)
 #endif
 
 #define UNREACHABLE() ::rouse::CheckFailed(__FILE__, __LINE__, "unreachable")

@@ -6,6 +6,7 @@
 //            waiting is kept until the next Wait (latched) or Clear.
 
 #include <coroutine>
+#include <cstdint>
 
 #include "common/base/clock.h"
 #include "common/net/timer_wheel.h"
@@ -25,6 +26,7 @@ class Event {
   void Signal();
   void Clear() { signalled_ = false; }
   [[nodiscard]] bool signalled() const { return signalled_; }
+  /// From await until the waiter runs again.
   [[nodiscard]] bool waiting() const { return waiter_ != nullptr; }
 
   class Awaiter {
@@ -47,6 +49,7 @@ class Event {
   Timer timer_;
   std::coroutine_handle<> waiter_ = nullptr;
   bool signalled_ = false;
+  bool scheduled_ = false;  ///< the waiter is on the ready list
   Wake why_ = Wake::kSignal;
 };
 

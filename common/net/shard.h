@@ -10,6 +10,7 @@
 #include <coroutine>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include <absl/functional/any_invocable.h>
@@ -55,6 +56,20 @@ class Shard {
 
   /// Appends a suspended coroutine to the ready list. This shard's thread only.
   void Ready(std::coroutine_handle<> coroutine) { ready_.push_back(coroutine); }
+
+  class TurnAwaiter {
+   public:
+    explicit TurnAwaiter(Shard& shard) : shard_(shard) {}
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> waiter) { shard_.Ready(waiter); }
+    void await_resume() const noexcept {}
+
+   private:
+    Shard& shard_;
+  };
+  /// `co_await shard.NextTurn();` lets everyone else have a turn first: for long work without waits.
+  [[nodiscard]] TurnAwaiter NextTurn() { return TurnAwaiter(*this); }
+
   /// Runs `message` on this shard's thread at a later turn, in order of posting per sender. Any thread.
   void Post(Message message);
 
@@ -63,12 +78,22 @@ class Shard {
   /// Turns until Stop. The calling thread becomes the shard's.
   void Run();
   void Stop();  ///< any thread
+  /// Accepted connections that live here, and those on their way; any thread.
+  [[nodiscard]] size_t connections() const;
+  void AddConnection();
+  void RemoveConnection();
   /// When the last turn began, in nanoseconds of the monotonic clock; any thread, for the watchdog.
   [[nodiscard]] int64_t last_turn_ns() const;
 
  private:
+  static constexpr size_t kScratchBytes = 128 * 1024;
+  static constexpr size_t kReadyReserved = 4096;
+  /// So that last_turn_ns() moves while there is nothing to do.
+  static constexpr Duration kSleepMost = std::chrono::seconds(1);
+  class WakeUp;
+
+  void Wait(Duration most);
   bool RunReady();
-  Duration WaitFor(Duration most) const;
 
   uint32_t id_;
   const Clock& clock_;
@@ -82,6 +107,8 @@ class Shard {
   std::vector<std::coroutine_handle<>> running_;
   std::unique_ptr<Poller> poller_;
   std::unique_ptr<Inbox> inbox_;
+  std::unique_ptr<WakeUp> wake_up_;
+  bool stopped_ = false;
 };
 
 }  // namespace rouse::net

@@ -15,6 +15,7 @@
 
 #include "common/base/clock.h"
 #include "common/net/event.h"
+#include "common/net/poller.h"
 
 namespace rouse::net {
 
@@ -38,7 +39,7 @@ class Transport {
   static constexpr size_t kPartsMax = 8;
 
   explicit Transport(Shard& shard) : readable_event_(shard), writable_event_(shard) {}
-  virtual ~Transport() = default;
+  virtual ~Transport();
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
 
@@ -73,7 +74,8 @@ class Transport {
     readable_watch_ = watch;
     readable_context_ = context;
   }
-  /// Told once when the peer hangs up (RDHUP, HUP, ERR), also while nobody reads. Null to stop.
+  /// Told once when the peer hangs up (RDHUP, HUP, ERR), also while nobody reads; before OnReadable is told.
+  /// Null to stop.
   void OnHangUp(Watch watch, void* context) {
     hang_up_watch_ = watch;
     hang_up_context_ = context;
@@ -85,10 +87,14 @@ class Transport {
   [[nodiscard]] virtual uint16_t local_port() const = 0;
 
  protected:
-  /// Called by implementations from the loop. Each wakes a waiter through the ready list, or runs the watch.
-  void MarkReadable();
-  void MarkWritable();
-  void MarkHungUp(bool broken);
+  /// Called by implementations from the loop, and only from there. Sets the flags, wakes waiters through the
+  /// ready list, then runs the watches. A watch may destroy the transport, so this must be the last act.
+  void MarkReady(Readiness readiness);
+  void MarkReadable() { MarkReady({.readable = true}); }
+  void MarkWritable() { MarkReady({.writable = true}); }
+  void MarkHungUp(bool broken) { MarkReady({.readable = true, .hung_up = true, .broken = broken}); }
+  /// The connection is over, by our own doing or as a call found out: wakes waiters, runs no watch.
+  void MarkBroken();
 
   bool readable_ = false;
   bool writable_ = true;
@@ -102,6 +108,7 @@ class Transport {
   void* readable_context_ = nullptr;
   Watch hang_up_watch_ = nullptr;
   void* hang_up_context_ = nullptr;
+  bool* destroyed_ = nullptr;  ///< set while watches run
 };
 
 }  // namespace rouse::net

@@ -1,0 +1,40 @@
+#include "common/net/listener.h"
+
+#include <cerrno>
+#include <system_error>
+
+#include <sys/socket.h>
+
+#include "common/base/check.h"
+#include "common/net/socket_options.h"
+
+namespace rouse::net {
+namespace {
+
+absl::Status Failed(const char* call, const SocketAddress& address, int code) {
+  return absl::UnavailableError(std::string(call) + " " + address.text() + ": " +
+                                std::generic_category().message(code));
+}
+
+}  // namespace
+
+absl::StatusOr<Descriptor> Listen(const SocketAddress& address, const ListenOptions& options) {
+  Descriptor socket(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket) return Failed("socket", address, errno);
+  const int on = 1;
+  CHECK(setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
+  CHECK(setsockopt(socket.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0);
+  if (options.client_receive_buffer > 0) {
+    // Before listen: the window scale is settled by the handshake.
+    const int bytes = options.client_receive_buffer;
+    CHECK(setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes) == 0);
+  }
+  SetConnectionOptions(socket.get());
+  if (bind(socket.get(), address.data(), address.size()) != 0) {
+    return Failed("bind", address, errno);
+  }
+  if (listen(socket.get(), options.backlog) != 0) return Failed("listen", address, errno);
+  return socket;
+}
+
+}  // namespace rouse::net

@@ -1,0 +1,24 @@
+#pragma once
+// What:      Listen, opens a listening socket with the options that its connections inherit.
+// Owner:     the caller; an Acceptor takes the socket over.
+// Limits:    ListenOptions::backlog; client_receive_buffer bounds what the kernel holds per connection.
+// Invariant: several sockets may share one address (SO_REUSEPORT), one per shard; for port 0 open the first,
+//            then the others at the address it was given (SocketAddress::OfSocket).
+
+#include <absl/status/statusor.h>
+
+#include "common/net/descriptor.h"
+#include "common/net/socket_address.h"
+
+namespace rouse::net {
+
+struct ListenOptions {
+  int backlog = 4096;
+  /// SO_RCVBUF of accepted connections in bytes; 0 leaves it to the kernel.
+  int client_receive_buffer = 256 * 1024;
+};
+
+[[nodiscard]] absl::StatusOr<Descriptor> Listen(const SocketAddress& address,
+                                                const ListenOptions& options);
+
+}  // namespace rouse::net

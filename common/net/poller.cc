@@ -1,0 +1,103 @@
+#include "common/net/poller.h"
+
+#include <cerrno>
+#include <climits>
+
+#include <sys/epoll.h>
+
+#include "common/base/check.h"
+
+namespace rouse::net {
+namespace {
+
+constexpr size_t kSlotsReserved = 1024;
+
+uint64_t Pack(Poller::Registration registration) {
+  return (uint64_t{registration.generation} << 32) | registration.slot;
+}
+
+int Timeout(Duration most) {
+  if (most == Duration::max()) return -1;
+  if (most <= Duration::zero()) return 0;
+  const auto rounded = std::chrono::ceil<std::chrono::milliseconds>(most).count();
+  return rounded > INT_MAX ? INT_MAX : static_cast<int>(rounded);
+}
+
+Readiness Convert(uint32_t events) {
+  Readiness readiness;
+  readiness.broken = (events & EPOLLERR) != 0;
+  readiness.hung_up = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+  readiness.readable = readiness.hung_up || (events & EPOLLIN) != 0;
+  readiness.writable = (events & EPOLLOUT) != 0;
+  return readiness;
+}
+
+}  // namespace
+
+Poller::Poller()
+    : epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      events_(std::make_unique<epoll_event[]>(kEventsPerTurn)) {
+  CHECK(epoll_);
+  slots_.reserve(kSlotsReserved);
+}
+
+Poller::~Poller() = default;
+
+Poller::Registration Poller::Add(int fd, PollTarget& target, Trigger trigger) {
+  if (first_free_ == kNone) {
+    first_free_ = static_cast<uint32_t>(slots_.size());
+    slots_.push_back({.target = nullptr, .generation = 1, .next_free = kNone});
+  }
+  const uint32_t index = first_free_;
+  Slot& slot = slots_[index];
+  first_free_ = slot.next_free;
+  slot.target = &target;
+  ++registered_;
+  const Registration registration{.slot = index, .generation = slot.generation};
+  epoll_event event{};
+  event.events = EPOLLIN;
+  if (trigger == Trigger::kEdge) event.events |= EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.data.u64 = Pack(registration);
+  CHECK(epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0);
+  return registration;
+}
+
+void Poller::Remove(Registration registration) {
+  Slot& slot = slots_[registration.slot];
+  CHECK(slot.generation == registration.generation && slot.target != nullptr);
+  slot.target = nullptr;
+  ++slot.generation;
+  slot.next_free = first_free_;
+  first_free_ = registration.slot;
+  --registered_;
+}
+
+void Poller::Mute(int fd, Registration registration, bool muted) {
+  epoll_event event{};
+  if (!muted) event.events = EPOLLIN;
+  event.data.u64 = Pack(registration);
+  CHECK(epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) == 0);
+}
+
+void Poller::Wait(Duration most) {
+  if (registered_ == 0 && most <= Duration::zero()) return;
+  const int count =
+      epoll_wait(epoll_.get(), events_.get(), static_cast<int>(kEventsPerTurn), Timeout(most));
+  CHECK(count >= 0 || errno == EINTR);
+  pending_ = count > 0 ? static_cast<size_t>(count) : 0;
+}
+
+size_t Poller::Dispatch() {
+  const size_t count = pending_;
+  pending_ = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const epoll_event& event = events_[i];
+    const Slot& slot = slots_[static_cast<uint32_t>(event.data.u64)];
+    // A target may remove itself or another one while it is told: then this event is stale.
+    if (slot.generation != static_cast<uint32_t>(event.data.u64 >> 32)) continue;
+    slot.target->OnReady(Convert(event.events));
+  }
+  return count;
+}
+
+}  // namespace rouse::net

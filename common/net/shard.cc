@@ -1,0 +1,95 @@
+#include "common/net/shard.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/net/inbox.h"
+#include "common/net/poller.h"
+
+namespace rouse::net {
+
+/// The inbox's eventfd: its event ends the wait and needs nothing done.
+class Shard::WakeUp final : public PollTarget {
+ public:
+  void OnReady(Readiness) override {}
+  bool added = false;
+};
+
+Shard::Shard(uint32_t id, const Clock& clock, uint64_t seed, ShardLimits limits)
+    : id_(id),
+      clock_(clock),
+      limits_(limits),
+      now_(clock.now()),
+      timers_(now_),
+      buffers_(limits.buffer_bytes_max),
+      random_(seed),
+      scratch_(kScratchBytes),
+      poller_(std::make_unique<Poller>()),
+      inbox_(std::make_unique<Inbox>()),
+      wake_up_(std::make_unique<WakeUp>()) {
+  ready_.reserve(kReadyReserved);
+  running_.reserve(kReadyPerTurn);
+}
+
+Shard::~Shard() = default;
+
+void Shard::Run() {
+  stopped_ = false;
+  while (!stopped_) Turn(kSleepMost);
+}
+
+void Shard::Stop() {
+  Post([this] { stopped_ = true; });
+}
+
+void Shard::Post(Message message) { CHECK(inbox_->Push(std::move(message))); }
+
+bool Shard::Turn(Duration wait) {
+  Wait(wait);
+  now_ = clock_.now();
+  inbox_->Beat(now_);
+  const uint64_t fired = timers_.fired();
+  const size_t events = poller_->Dispatch();
+  const size_t messages = inbox_->Run();
+  const bool more = timers_.Advance(now_, kTimersPerTurn);
+  const bool ran = RunReady();
+  return events > 0 || messages > 0 || more || timers_.fired() != fired || ran;
+}
+
+/// Waits for events, at most until the next timer; not at all where something is to be done already.
+void Shard::Wait(Duration most) {
+  if (!ready_.empty()) most = Duration::zero();
+  const TimePoint due = timers_.NextDue();
+  if (due != kNever) most = std::min(most, std::max(due - now_, Duration::zero()));
+  if (most > Duration::zero() && !wake_up_->added) {
+    wake_up_->added = true;
+    (void)poller_->Add(inbox_->wake_fd(), *wake_up_);
+  }
+  const bool sleeps = most > Duration::zero() && inbox_->TrySleep();
+  poller_->Wait(sleeps ? most : Duration::zero());
+  if (sleeps) inbox_->Awake();
+}
+
+/// What is appended meanwhile has its turn next time, so a coroutine that yields lets events in first.
+bool Shard::RunReady() {
+  const size_t count = std::min(ready_.size(), kReadyPerTurn);
+  if (count == 0) return false;
+  const auto end = ready_.begin() + static_cast<std::ptrdiff_t>(count);
+  running_.assign(ready_.begin(), end);
+  ready_.erase(ready_.begin(), end);
+  for (const std::coroutine_handle<> coroutine : running_) coroutine.resume();
+  return true;
+}
+
+size_t Shard::connections() const {
+  return static_cast<size_t>(std::max<int64_t>(inbox_->connections(), 0));
+}
+
+void Shard::AddConnection() { inbox_->AddConnections(1); }
+
+void Shard::RemoveConnection() { inbox_->AddConnections(-1); }
+
+int64_t Shard::last_turn_ns() const { return inbox_->last_turn_ns(); }
+
+}  // namespace rouse::net

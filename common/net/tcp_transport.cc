@@ -1,0 +1,122 @@
+#include "common/net/tcp_transport.h"
+
+#include <cerrno>
+#include <utility>
+
+#include <netinet/tcp.h>
+#include <sys/uio.h>
+
+#include "common/base/check.h"
+#include "common/net/shard.h"
+
+namespace rouse::net {
+
+TcpTransport::TcpTransport(Shard& shard, Descriptor socket, const SocketAddress& peer,
+                           Origin origin)
+    : Transport(shard),
+      shard_(shard),
+      socket_(std::move(socket)),
+      registration_(shard.poller().Add(socket_.get(), *this)),
+      peer_(peer),
+      origin_(origin) {
+  writable_ = origin == Origin::kAccepted;
+}
+
+TcpTransport::~TcpTransport() {
+  CloseSocket(false);
+  if (origin_ == Origin::kAccepted) shard_.RemoveConnection();
+}
+
+IoResult TcpTransport::Read(std::span<char> into) {
+  DCHECK(!into.empty());
+  if (ended_) return {IoStatus::kEnd, 0};
+  if (!socket_) return {IoStatus::kBroken, 0};
+  const ssize_t count = recv(socket_.get(), into.data(), into.size(), 0);
+  if (count > 0) {
+    const auto bytes = static_cast<size_t>(count);
+    if (bytes < into.size()) readable_ = hung_up_;
+    return {IoStatus::kDone, bytes};
+  }
+  if (count == 0) {
+    hung_up_ = true;
+    ended_ = true;
+    return {IoStatus::kEnd, 0};
+  }
+  if (errno == EAGAIN || errno == EINTR) {
+    readable_ = errno == EINTR;
+    return {IoStatus::kMustWait, 0};
+  }
+  MarkBroken();
+  return {IoStatus::kBroken, 0};
+}
+
+IoResult TcpTransport::Write(std::span<const std::string_view> parts) {
+  DCHECK(!parts.empty() && parts.size() <= kPartsMax);
+  if (!socket_) return {IoStatus::kBroken, 0};
+  size_t total = 0;
+  ssize_t count = 0;
+  if (parts.size() == 1) {
+    total = parts[0].size();
+    count = send(socket_.get(), parts[0].data(), total, MSG_NOSIGNAL);
+  } else {
+    iovec vectors[kPartsMax];
+    for (size_t i = 0; i < parts.size(); ++i) {
+      vectors[i] = {const_cast<char*>(parts[i].data()), parts[i].size()};
+      total += parts[i].size();
+    }
+    msghdr message{};
+    message.msg_iov = vectors;
+    message.msg_iovlen = parts.size();
+    count = sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
+  }
+  DCHECK(total > 0);
+  if (count > 0) {
+    const auto bytes = static_cast<size_t>(count);
+    if (bytes < total) writable_ = false;
+    return {IoStatus::kDone, bytes};
+  }
+  if (errno == EAGAIN || errno == EINTR) {
+    writable_ = errno == EINTR;
+    return {IoStatus::kMustWait, 0};
+  }
+  // What the peer sent before it broke off can still be read, so only the flags say broken.
+  MarkBroken();
+  return {IoStatus::kBroken, 0};
+}
+
+void TcpTransport::ShutdownWrite() {
+  if (socket_) shutdown(socket_.get(), SHUT_WR);
+}
+
+void TcpTransport::Close(bool reset) {
+  if (!socket_) return;
+  CloseSocket(reset);
+  MarkBroken();
+}
+
+void TcpTransport::CloseSocket(bool reset) {
+  if (!socket_) return;
+  shard_.poller().Remove(registration_);
+  if (reset) {
+    const linger now{.l_onoff = 1, .l_linger = 0};
+    setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  }
+  socket_.Close();
+}
+
+std::string_view TcpTransport::peer_address() const {
+  return peer_text_[0] == '\0' ? peer_.Ip(peer_text_) : std::string_view(peer_text_);
+}
+
+uint16_t TcpTransport::local_port() const {
+  return socket_ ? SocketAddress::OfSocket(socket_.get()).port() : 0;
+}
+
+int TcpTransport::TakeError() {
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (socket_) getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+  return error;
+}
+
+}  // namespace rouse::net

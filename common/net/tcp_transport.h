@@ -1,0 +1,50 @@
+#pragma once
+// What:      TcpTransport, a Transport over a TCP socket.
+// Owner:     as Transport. Built by Acceptor and Connector, on the shard where it is going to live.
+// Invariant: one recv per Read, one send or sendmsg per Write; added to the poller once. A short read clears
+//            `readable`; so does EAGAIN, which a hang-up seen too early can cause.
+// Never:     sets socket options per connection: the listener's are inherited.
+
+#include "common/net/descriptor.h"
+#include "common/net/poller.h"
+#include "common/net/socket_address.h"
+#include "common/net/transport.h"
+
+namespace rouse::net {
+
+class TcpTransport final : public Transport, private PollTarget {
+ public:
+  enum class Origin : uint8_t {
+    kAccepted,  ///< writable at once; the shard has counted it (Shard::AddConnection)
+    kDialled,   ///< writable once connected
+  };
+
+  TcpTransport(Shard& shard, Descriptor socket, const SocketAddress& peer, Origin origin);
+  ~TcpTransport() override;
+
+  IoResult Read(std::span<char> into) override;
+  IoResult Write(std::span<const std::string_view> parts) override;
+  void ShutdownWrite() override;
+  void Close(bool reset) override;
+
+  std::string_view peer_address() const override;
+  uint16_t peer_port() const override { return peer_.port(); }
+  uint16_t local_port() const override;
+
+  /// The socket's pending error (SO_ERROR), 0 where there is none.
+  [[nodiscard]] int TakeError();
+
+ private:
+  void OnReady(Readiness readiness) override { MarkReady(readiness); }
+  void CloseSocket(bool reset);
+
+  Shard& shard_;
+  Descriptor socket_;
+  Poller::Registration registration_;
+  SocketAddress peer_;
+  Origin origin_;
+  bool ended_ = false;  ///< recv has said 0
+  mutable char peer_text_[SocketAddress::kTextMax] = {};
+};
+
+}  // namespace rouse::net
