@@ -163,6 +163,7 @@ class ApiClient {
  private:
   friend class UnaryCall;
   friend class WatchCall;
+  friend class Hold;
   struct Connections;  ///< one HttpClient and the calls on it
 
   Connections* Connect();  ///< the current ones, made anew if the TLS material changed

@@ -45,14 +45,15 @@ class EventRecorder {
 
  private:
   struct Told {
-    TimePoint first;
-    int32_t count = 0;
-    std::string event_name;
-    WallTime first_wall{};
+    TimePoint sent;     ///< the last one that went out
+    int32_t count = 0;  ///< since then, the one that goes out next included
+    WallTime first{};   ///< of those counted
   };
   using TellKey =
       std::tuple<std::string, std::string, std::string>;  // subject uid or key, reason, message
 
+  void Send(const Event& event);
+  void ForgetOldest();
   void Record(const EventSubject& subject, bool warning, std::string_view reason,
               std::string_view message);
 

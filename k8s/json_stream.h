@@ -37,6 +37,8 @@ class JsonStream {
  private:
   enum class Step : unsigned char { kMore, kComplete, kBroken };
   Step Take(char c);
+  Step Break(const char* why);
+  absl::Status TooLarge();
 
   JsonStreamLimits limits_;
   std::string pending_;  ///< the start of a document that is not complete

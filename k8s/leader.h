@@ -49,13 +49,14 @@ class Leader {
 
  private:
   void Try();
-  void OnSeen(absl::StatusOr<Lease> lease);
-  void Acquire(Lease lease, bool create);
+  void OnRead(absl::StatusOr<Lease> lease);
+  void Write(Lease lease);
   void OnWritten(TimePoint sent, absl::StatusOr<Lease> lease);
   void Observe(const Lease& lease);
+  void Fail(const absl::Status& why);
   void Again();
-  void Expire();
   void Tell();
+  void Released();
 
   ApiClient& client_;
   obs::Log& log_;
@@ -68,7 +69,7 @@ class Leader {
   bool have_seen_ = false;
   TimePoint leads_until_{};
   bool told_ = false;
-  bool releasing_ = false;
+  bool must_read_ = false;  ///< the last write conflicted
   std::unique_ptr<ApiCall> call_;
   control::TimerId try_timer_ = 0;
   control::TimerId expire_timer_ = 0;

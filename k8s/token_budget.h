@@ -5,7 +5,6 @@
 // Owner:     ApiClient. Control thread; pure, takes `now`.
 // Invariant: over any span, at most burst + rate x span calls.
 
-#include <array>
 #include <cstdint>
 
 #include "common/base/clock.h"
@@ -34,8 +33,7 @@ class TokenBudget {
  private:
   BudgetLimit limit_;
   double tokens_;
-  TimePoint filled_{};
-  TimePoint held_until_{};
+  TimePoint filled_{};  ///< tokens are as of this moment, which may lie ahead
 };
 
 }  // namespace rouse::k8s

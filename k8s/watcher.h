@@ -9,8 +9,10 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
 
 #include "k8s/watcher_core.h"
 
@@ -50,16 +52,27 @@ class Watcher final : private WatcherCore::Store {
   struct Known {
     std::string uid;
     std::string version;
+    [[nodiscard]] bool Is(const ObjectMeta& meta) const {
+      return uid == meta.uid && version == meta.resource_version;
+    }
   };
   using KnownMap = absl::flat_hash_map<ObjectKey, Known>;
 
-  void BeginReplace() override { listed_.clear(); }
+  void BeginReplace() override {
+    listed_.clear();
+    kept_.clear();
+  }
 
-  bool TakeListed(std::string_view json) override {
+  absl::Status TakeListed(std::string_view json) override {
     absl::StatusOr<T> object = T::Decode(json);
-    if (!object.ok()) return false;
-    listed_.push_back(*std::move(object));
-    return true;
+    if (object.ok()) {
+      listed_.push_back(*std::move(object));
+      return absl::OkStatus();
+    }
+    // It is there, though we cannot read it: what is known of it stands.
+    const absl::StatusOr<ObjectMeta> meta = DecodeMetaOnly(json);
+    if (meta.ok()) kept_.insert(meta->key());
+    return object.status();
   }
 
   void EndReplace() override {
@@ -70,37 +83,53 @@ class Watcher final : private WatcherCore::Store {
     }
     for (const auto& [key, old] : before) {
       const auto now = known_.find(key);
-      if (now == known_.end() || now->second.uid != old.uid) listener_.OnDelete(key, old.uid);
+      if (now == known_.end() && kept_.count(key) > 0) {
+        known_[key] = old;
+      } else if (now == known_.end() || now->second.uid != old.uid) {
+        listener_.OnDelete(key, old.uid);
+      }
     }
     for (T& object : listed_) {
       const auto old = before.find(object.meta.key());
-      const bool same = old != before.end() && old->second.uid == object.meta.uid &&
-                        old->second.version == object.meta.resource_version;
-      if (!same) listener_.OnUpsert(std::move(object));
+      if (old == before.end() || !old->second.Is(object.meta)) {
+        listener_.OnUpsert(std::move(object));
+      }
     }
-    listed_.clear();
+    BeginReplace();
     listener_.OnSynced();
   }
 
-  bool Apply(const WatchEvent& event, std::string& version) override {
+  absl::Status Apply(const WatchEvent& event, std::string& version) override {
+    if (event.kind == WatchEvent::Kind::kDeleted) return ApplyDelete(event.object, version);
     absl::StatusOr<T> object = T::Decode(event.object);
-    if (!object.ok()) return false;
+    if (!object.ok()) return object.status();
     version = object->meta.resource_version;
     const ObjectKey key = object->meta.key();
-    if (event.kind == WatchEvent::Kind::kDeleted) {
-      if (known_.erase(key) > 0) listener_.OnDelete(key, object->meta.uid);
-      return true;
-    }
     Known& known = known_[key];
-    if (!known.uid.empty() && known.uid != object->meta.uid) listener_.OnDelete(key, known.uid);
-    known = {object->meta.uid, object->meta.resource_version};
+    if (known.Is(object->meta)) return absl::OkStatus();  // told already
+    const std::string old_uid = std::exchange(known.uid, object->meta.uid);
+    known.version = version;
+    if (!old_uid.empty() && old_uid != object->meta.uid) listener_.OnDelete(key, old_uid);
     listener_.OnUpsert(*std::move(object));
-    return true;
+    return absl::OkStatus();
+  }
+
+  absl::Status ApplyDelete(std::string_view json, std::string& version) {
+    const absl::StatusOr<ObjectMeta> meta = DecodeMetaOnly(json);
+    if (!meta.ok()) return meta.status();
+    version = meta->resource_version;
+    const auto known = known_.find(meta->key());
+    // A late word about an earlier object of the same name.
+    if (known == known_.end() || known->second.uid != meta->uid) return absl::OkStatus();
+    known_.erase(known);
+    listener_.OnDelete(meta->key(), meta->uid);
+    return absl::OkStatus();
   }
 
   WatchListener<T>& listener_;
   KnownMap known_;
   std::vector<T> listed_;
+  absl::flat_hash_set<ObjectKey> kept_;  ///< listed, but not decodable
   WatcherCore core_;
 };
 

@@ -28,8 +28,8 @@ struct WatchLimits {
   Duration timeout_least = std::chrono::seconds(300);
   Duration timeout_most = std::chrono::seconds(600);
   Duration silence_max = std::chrono::seconds(90);  ///< no event, no bookmark: the stream is dead
-  Duration empty_within =
-      std::chrono::seconds(1);  ///< a watch that ends sooner without a word has failed
+  Duration empty_within = std::chrono::seconds(1);  ///< ended sooner, without a word: failed
+  uint64_t empty_max = 3;                           ///< so many in a row: history is gone
 };
 
 struct WatchTarget {
@@ -57,10 +57,10 @@ class WatcherCore {
    public:
     virtual ~Store() = default;
     virtual void BeginReplace() = 0;
-    virtual bool TakeListed(std::string_view object) = 0;  ///< false: cannot be decoded
+    virtual absl::Status TakeListed(std::string_view object) = 0;  ///< an error: cannot be decoded
     virtual void EndReplace() = 0;
-    /// Applies one event; the object's resourceVersion goes to `version`. False: cannot be decoded.
-    virtual bool Apply(const WatchEvent& event, std::string& version) = 0;
+    /// Applies one event; the object's resourceVersion goes to `version`.
+    virtual absl::Status Apply(const WatchEvent& event, std::string& version) = 0;
   };
 
   WatcherCore(ApiClient& client, obs::Log& log, uint64_t seed, WatchTarget target,
@@ -77,17 +77,25 @@ class WatcherCore {
   [[nodiscard]] const std::string& version() const { return version_; }
 
  private:
+  /// kCache -> kLastSeen; kLastSeen -> kNewest where the server does not have it, and back once it
+  /// lists.
   enum class ListFrom : uint8_t { kCache, kLastSeen, kNewest };
+  enum class Next : uint8_t { kList, kWatch };
 
   void List();
   void OnListEnd(absl::StatusOr<std::string> version);
   void Watch();
+  void OnOpen();
   void OnEvent(const WatchEvent& event);
-  void OnWatchEnd(absl::Status status);
+  void OnWatchEnd(const absl::Status& status);
+  void OnStreamEnd(const absl::Status& status);
+  void OnEmptyWatch();
+  void OnExpired(const absl::Status& status);
   void OnSilence();
-  void ArmSilence();
+  void ArmSilence(TimePoint when);
   void Contact();
-  void Retry(const absl::Status& why, bool list);
+  void Undecodable(const absl::Status& why);
+  void Fail(const absl::Status& why, Next next);
 
   ApiClient& client_;
   obs::Log& log_;
@@ -99,9 +107,13 @@ class WatcherCore {
   ListFrom list_from_ = ListFrom::kCache;
   std::string version_;
   bool synced_ = false;
+  bool stopped_ = true;
   TimePoint last_contact_{};
-  TimePoint watch_started_{};
+  TimePoint listed_at_{};
+  TimePoint opened_at_{};
+  bool opened_ = false;  ///< the watch under way has a 200
   uint64_t events_in_watch_ = 0;
+  uint64_t empty_watches_ = 0;  ///< in a row
   std::unique_ptr<ApiCall> call_;
   control::TimerId retry_timer_ = 0;
   control::TimerId silence_timer_ = 0;

@@ -83,6 +83,13 @@ ObjectMeta DecodeMeta(const JsonNode& object) {
   return meta;
 }
 
+absl::StatusOr<ObjectMeta> DecodeMetaOnly(std::string_view json) {
+  JsonDocument document(json);
+  ObjectMeta meta = DecodeMeta(document.root());
+  if (!document.status().ok()) return document.status();
+  return meta;
+}
+
 std::string ResourceType::api_version() const {
   return group.empty() ? std::string(version) : std::string(group) + "/" + std::string(version);
 }

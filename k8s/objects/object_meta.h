@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include <absl/status/statusor.h>
+
 #include "common/base/clock.h"
 #include "common/base/object_key.h"
 
@@ -47,6 +49,9 @@ struct ObjectMeta {
 
 /// Reads `metadata` of an object. A name is required.
 [[nodiscard]] ObjectMeta DecodeMeta(const JsonNode& object);
+
+/// The same from JSON text, whatever the rest of the object is like.
+[[nodiscard]] absl::StatusOr<ObjectMeta> DecodeMetaOnly(std::string_view json);
 
 /// A kind of object as the API's paths name it.
 struct ResourceType {

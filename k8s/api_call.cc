@@ -1,0 +1,304 @@
+#include "k8s/api_call.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "k8s/json_split.h"
+
+namespace rouse::k8s {
+namespace {
+
+constexpr size_t kRefusalBytesMax = 64 * 1024;
+/// A Retry-After holds back its class of calls no longer than this; the caller may wait longer.
+constexpr Duration kHoldMost = std::chrono::seconds(60);
+
+std::optional<Duration> RetryAfter(const control::Headers& headers, WallTime wall) {
+  const std::optional<std::string_view> value = control::FindHeader(headers, "Retry-After");
+  if (!value) return std::nullopt;
+  return ParseRetryAfter(*value, wall);
+}
+
+bool Success(int status) { return status >= 200 && status < 300; }
+
+}  // namespace
+
+// ---- one answer -------------------------------------------------------------------------------
+
+UnaryCall::UnaryCall(ApiClient& client, ApiRequest request, BodyHandler handler)
+    : client_(client), request_(std::move(request)), handler_(std::move(handler)) {
+  const TimePoint now = client_.loop().now();
+  deadline_ = Later(now, request_.deadline);
+  const TimePoint start = client_.budget(request_.call_class).Reserve(now);
+  ++client_.counters_.calls;
+  if (start > now) ++client_.counters_.throttled;
+  deadline_timer_ = client_.loop().At(deadline_, [this] {
+    deadline_timer_ = 0;
+    End(absl::DeadlineExceededError(request_.method + " " + request_.path +
+                                    (http_ ? ": no answer in time" : ": waited for its turn")));
+  });
+  if (start <= now) {
+    Begin();
+  } else {
+    BeginAt(start);
+  }
+}
+
+UnaryCall::~UnaryCall() {
+  client_.loop().Cancel(deadline_timer_);
+  client_.loop().Cancel(begin_timer_);
+}
+
+void UnaryCall::BeginAt(TimePoint when) {
+  begin_timer_ = client_.loop().At(when, [this] {
+    begin_timer_ = 0;
+    Begin();
+  });
+}
+
+void UnaryCall::Begin() {
+  http_ = nullptr;
+  hold_ = std::make_unique<Hold>(client_);
+  status_ = 0;
+  body_.clear();
+  control::HttpRequest request = client_.Prepare(request_);
+  const Duration left = deadline_ - client_.loop().now();
+  request.limits.head_timeout = left;
+  request.limits.idle_timeout = left;
+  control::HttpHandlers handlers;
+  handlers.on_head = [this](int status, const control::Headers& headers) {
+    OnHead(status, headers);
+  };
+  handlers.on_data = [this](std::string_view data) { OnData(data); };
+  handlers.on_end = [this](const absl::Status& status) { OnEnd(status); };
+  http_ = hold_->http().Start(std::move(request), std::move(handlers));
+}
+
+void UnaryCall::OnHead(int status, const control::Headers& headers) {
+  status_ = status;
+  retry_after_ = RetryAfter(headers, client_.loop().clock().wall());
+}
+
+void UnaryCall::OnData(std::string_view data) {
+  if (body_.size() + data.size() > client_.options_.limits.reply_bytes_max) {
+    return End(absl::ResourceExhaustedError(request_.path + ": the answer is too large"));
+  }
+  body_ += data;
+}
+
+void UnaryCall::OnEnd(const absl::Status& status) {
+  if (!status.ok()) {
+    return End(absl::Status(status.code(), request_.method + " " + request_.path + ": " +
+                                               std::string(status.message())));
+  }
+  if (Success(status_)) return End(std::move(body_));
+  if (status_ == 401) {
+    ++client_.counters_.unauthorized;
+    if (!repeated_) {
+      repeated_ = true;
+      client_.credentials_.Refresh();
+      return BeginAt(client_.loop().now());
+    }
+  }
+  const absl::Status refused = StatusFromReply(status_, body_, retry_after_);
+  const std::optional<ApiFailure> failure = FailureOf(refused);
+  if (failure && failure->retry_after && (status_ == 429 || status_ == 503)) {
+    const Duration wait = std::min(*failure->retry_after, kHoldMost);
+    client_.budget(request_.call_class).HoldUntil(client_.loop().now() + wait);
+  }
+  End(refused);
+}
+
+void UnaryCall::End(absl::StatusOr<std::string> result) {
+  client_.loop().Cancel(deadline_timer_);
+  client_.loop().Cancel(begin_timer_);
+  deadline_timer_ = 0;
+  begin_timer_ = 0;
+  if (!result.ok()) ++client_.counters_.failed;
+  http_ = nullptr;
+  hold_ = nullptr;
+  BodyHandler handler = std::exchange(handler_, nullptr);
+  if (handler) handler(std::move(result));
+}
+
+// ---- a list -----------------------------------------------------------------------------------
+
+ListCall::ListCall(ApiClient& client, std::string path, ListQuery query, ListHandlers handlers)
+    : client_(client),
+      path_(std::move(path)),
+      query_(std::move(query)),
+      handlers_(std::make_shared<ListHandlers>(std::move(handlers))) {
+  Ask();
+}
+
+ListCall::~ListCall() {
+  if (gone_ != nullptr) *gone_ = true;
+}
+
+void ListCall::Ask() {
+  ApiRequest request;
+  request.path = path_;
+  if (!continue_token_.empty()) {
+    request.query.emplace_back("limit", std::to_string(client_.options().limits.list_page));
+    request.query.emplace_back("continue", continue_token_);
+  } else if (query_.resource_version.empty()) {
+    request.query.emplace_back("limit", std::to_string(client_.options().limits.list_page));
+  } else {
+    // With a limit, a version would mean exactly that version; without, not older than it.
+    request.query.emplace_back("resourceVersion", query_.resource_version);
+    request.query.emplace_back("resourceVersionMatch", "NotOlderThan");
+  }
+  if (!query_.label_selector.empty()) {
+    request.query.emplace_back("labelSelector", query_.label_selector);
+  }
+  if (!query_.field_selector.empty()) {
+    request.query.emplace_back("fieldSelector", query_.field_selector);
+  }
+  page_ = client_.Send(std::move(request),
+                       [this](absl::StatusOr<std::string> body) { OnPage(std::move(body)); });
+}
+
+void ListCall::OnPage(absl::StatusOr<std::string> body) {
+  const std::shared_ptr<ListHandlers> handlers = handlers_;
+  if (!body.ok()) {
+    const size_t most = client_.options().limits.list_restarts_max;
+    if (continue_token_.empty() || !IsExpired(body.status()) || restarts_ >= most) {
+      return handlers->on_end(body.status());
+    }
+    ++restarts_;
+    continue_token_.clear();
+    Ask();
+    if (handlers->on_restart) handlers->on_restart();
+    return;
+  }
+  absl::StatusOr<ListPage> page = SplitList(*body);
+  if (!page.ok()) return handlers->on_end(page.status());
+  bool gone = false;
+  gone_ = &gone;
+  for (const std::string_view item : page->items) {
+    handlers->on_item(item);
+    if (gone) return;
+  }
+  gone_ = nullptr;
+  continue_token_ = page->continue_token;
+  if (!continue_token_.empty()) return Ask();
+  handlers->on_end(std::move(page->resource_version));
+}
+
+// ---- a watch ----------------------------------------------------------------------------------
+
+WatchCall::WatchCall(ApiClient& client, ApiRequest request, WatchHandlers handlers)
+    : client_(client),
+      request_(std::move(request)),
+      handlers_(std::make_shared<WatchHandlers>(std::move(handlers))) {
+  ++client_.counters_.calls;
+  const TimePoint now = client_.loop().now();
+  const TimePoint start = client_.budget(request_.call_class).Reserve(now);
+  if (start <= now) {
+    Begin();
+    return;
+  }
+  ++client_.counters_.throttled;
+  BeginAt(start);
+}
+
+WatchCall::~WatchCall() {
+  client_.loop().Cancel(begin_timer_);
+  if (gone_ != nullptr) *gone_ = true;
+}
+
+void WatchCall::BeginAt(TimePoint when) {
+  begin_timer_ = client_.loop().At(when, [this] {
+    begin_timer_ = 0;
+    Begin();
+  });
+}
+
+void WatchCall::Begin() {
+  http_ = nullptr;
+  hold_ = std::make_unique<Hold>(client_);
+  refusal_.clear();
+  control::HttpRequest request = client_.Prepare(request_);
+  request.limits.head_timeout = client_.options_.limits.watch_head_timeout;
+  request.limits.idle_timeout = Duration::max();
+  control::HttpHandlers handlers;
+  handlers.on_head = [this](int status, const control::Headers& headers) {
+    OnHead(status, headers);
+  };
+  handlers.on_data = [this](std::string_view data) { OnData(data); };
+  handlers.on_end = [this](const absl::Status& status) { OnEnd(status); };
+  http_ = hold_->http().Start(std::move(request), std::move(handlers));
+}
+
+void WatchCall::OnHead(int status, const control::Headers& headers) {
+  status_ = status;
+  retry_after_ = RetryAfter(headers, client_.loop().clock().wall());
+  const std::shared_ptr<WatchHandlers> handlers = handlers_;
+  if (Success(status_) && handlers->on_open) handlers->on_open();
+}
+
+void WatchCall::OnData(std::string_view data) {
+  if (!Success(status_)) {
+    refusal_.append(data.substr(0, kRefusalBytesMax - refusal_.size()));
+    return;
+  }
+  bool gone = false;
+  gone_ = &gone;
+  JsonStream::OnDocument on_document = [this, &gone](std::string_view document) {
+    return OnDocument(document) && !gone;
+  };
+  const absl::Status status = stream_.Feed(data, on_document);
+  if (gone) return;
+  gone_ = nullptr;
+  if (!status.ok()) End(status);
+}
+
+bool WatchCall::OnDocument(std::string_view document) {
+  const absl::StatusOr<WatchDocument> parts = SplitWatchDocument(document);
+  if (!parts.ok()) {
+    End(parts.status());
+    return false;
+  }
+  WatchEvent event;
+  event.object = parts->object;
+  if (parts->type == "ADDED") {
+    event.kind = WatchEvent::Kind::kAdded;
+  } else if (parts->type == "MODIFIED") {
+    event.kind = WatchEvent::Kind::kModified;
+  } else if (parts->type == "DELETED") {
+    event.kind = WatchEvent::Kind::kDeleted;
+  } else if (parts->type == "BOOKMARK") {
+    event.kind = WatchEvent::Kind::kBookmark;
+  } else if (parts->type == "ERROR") {
+    End(StatusFromErrorEvent(parts->object));
+    return false;
+  } else {
+    return true;  // a kind of event that came after us
+  }
+  const std::shared_ptr<WatchHandlers> handlers = handlers_;
+  handlers->on_event(event);
+  return true;
+}
+
+void WatchCall::OnEnd(const absl::Status& status) {
+  if (!status.ok()) return End(status);
+  if (Success(status_)) return End(stream_.Finish());
+  if (status_ == 401) {
+    ++client_.counters_.unauthorized;
+    if (!repeated_) {
+      repeated_ = true;
+      client_.credentials_.Refresh();
+      return BeginAt(client_.loop().now());
+    }
+  }
+  End(StatusFromReply(status_, refusal_, retry_after_));
+}
+
+void WatchCall::End(absl::Status status) {
+  if (!status.ok()) ++client_.counters_.failed;
+  http_ = nullptr;
+  hold_ = nullptr;
+  const std::shared_ptr<WatchHandlers> handlers = std::exchange(handlers_, nullptr);
+  if (handlers) handlers->on_end(std::move(status));
+}
+
+}  // namespace rouse::k8s

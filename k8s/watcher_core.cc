@@ -1,0 +1,220 @@
+#include "k8s/watcher_core.h"
+
+#include <algorithm>
+
+#include "k8s/objects/json_node.h"
+
+namespace rouse::k8s {
+namespace {
+
+using obs::LogField;
+
+/// Bookmarks carry nothing but this.
+std::string VersionOf(std::string_view object) {
+  JsonDocument document(object);
+  return document.root()["metadata"]["resourceVersion"].Text();
+}
+
+}  // namespace
+
+WatcherCore::WatcherCore(ApiClient& client, obs::Log& log, uint64_t seed, WatchTarget target,
+                         WatchLimits limits, Store& store)
+    : client_(client),
+      log_(log),
+      random_(seed),
+      target_(std::move(target)),
+      limits_(limits),
+      store_(store),
+      backoff_(limits.backoff_first, limits.backoff_most) {}
+
+WatcherCore::~WatcherCore() { Stop(); }
+
+void WatcherCore::Start() {
+  stopped_ = false;
+  List();
+}
+
+void WatcherCore::Stop() {
+  stopped_ = true;
+  call_ = nullptr;
+  client_.loop().Cancel(retry_timer_);
+  client_.loop().Cancel(silence_timer_);
+  retry_timer_ = 0;
+  silence_timer_ = 0;
+}
+
+// ---- list -------------------------------------------------------------------------------------
+
+void WatcherCore::List() {
+  ++counters_.lists;
+  listed_at_ = client_.loop().now();
+  ListQuery query;
+  query.label_selector = target_.label_selector;
+  query.field_selector = target_.field_selector;
+  if (list_from_ == ListFrom::kCache) query.resource_version = "0";
+  if (list_from_ == ListFrom::kLastSeen) query.resource_version = version_;
+  store_.BeginReplace();
+  ListHandlers handlers;
+  handlers.on_item = [this](std::string_view object) {
+    const absl::Status status = store_.TakeListed(object);
+    if (!status.ok()) Undecodable(status);
+  };
+  handlers.on_restart = [this] { store_.BeginReplace(); };
+  handlers.on_end = [this](absl::StatusOr<std::string> version) { OnListEnd(std::move(version)); };
+  call_ = client_.List(target_.type, target_.ns, std::move(query), std::move(handlers));
+}
+
+void WatcherCore::OnListEnd(absl::StatusOr<std::string> version) {
+  if (!version.ok()) {
+    const bool expired = IsExpired(version.status());
+    if (expired) ++counters_.expired;
+    // The server does not have what we saw: another one, or restored from a backup. Take what there
+    // is.
+    if (expired || IsVersionTooLarge(version.status())) list_from_ = ListFrom::kNewest;
+    return Fail(version.status(), Next::kList);
+  }
+  version_ = *std::move(version);
+  list_from_ = ListFrom::kLastSeen;
+  Contact();
+  const bool first = !std::exchange(synced_, true);
+  if (first) log_.Info("watch_synced", {{"kind", target_.type.kind}, {"version", version_}});
+  store_.EndReplace();
+  if (!stopped_) Watch();
+}
+
+// ---- watch ------------------------------------------------------------------------------------
+
+void WatcherCore::Watch() {
+  ++counters_.watches;
+  opened_ = false;
+  events_in_watch_ = 0;
+  WatchQuery query;
+  query.label_selector = target_.label_selector;
+  query.field_selector = target_.field_selector;
+  query.resource_version = version_;
+  const auto span = static_cast<uint64_t>((limits_.timeout_most - limits_.timeout_least).count());
+  query.timeout = limits_.timeout_least + Duration(static_cast<int64_t>(random_.Below(span + 1)));
+  WatchHandlers handlers;
+  handlers.on_open = [this] { OnOpen(); };
+  handlers.on_event = [this](const WatchEvent& event) { OnEvent(event); };
+  handlers.on_end = [this](const absl::Status& status) { OnWatchEnd(status); };
+  call_ = client_.Watch(target_.type, target_.ns, std::move(query), std::move(handlers));
+}
+
+void WatcherCore::OnOpen() {
+  opened_ = true;
+  opened_at_ = client_.loop().now();
+  Contact();
+  ArmSilence(opened_at_ + limits_.silence_max);
+}
+
+void WatcherCore::OnEvent(const WatchEvent& event) {
+  Contact();
+  ++events_in_watch_;
+  empty_watches_ = 0;
+  if (last_contact_ - opened_at_ >= limits_.healthy_after) backoff_.Reset();
+  std::string version;
+  if (event.kind == WatchEvent::Kind::kBookmark) {
+    ++counters_.bookmarks;
+    version = VersionOf(event.object);
+  } else {
+    ++counters_.events;
+    const absl::Status status = store_.Apply(event, version);
+    if (!status.ok()) Undecodable(status);
+  }
+  if (!version.empty()) version_ = version;
+}
+
+void WatcherCore::OnWatchEnd(const absl::Status& status) {
+  client_.loop().Cancel(silence_timer_);
+  silence_timer_ = 0;
+  const Duration lived = opened_ ? client_.loop().now() - opened_at_ : Duration();
+  if (lived >= limits_.healthy_after) backoff_.Reset();
+  if (IsExpired(status)) return OnExpired(status);
+  if (IsVersionTooLarge(status)) {
+    list_from_ = ListFrom::kNewest;
+    return Fail(status, Next::kList);
+  }
+  // The server refused, or said so in an ERROR event, or was not reached at all.
+  if (!status.ok() && (!opened_ || FailureOf(status))) return Fail(status, Next::kWatch);
+  if (events_in_watch_ == 0 && lived < limits_.empty_within) return OnEmptyWatch();
+  empty_watches_ = 0;
+  OnStreamEnd(status);
+}
+
+/// The ordinary end of a watch that worked, or a connection cut under it: go on where it stopped.
+void WatcherCore::OnStreamEnd(const absl::Status& status) {
+  if (!status.ok()) {
+    ++counters_.failures;
+    log_.Debug("watch_cut", {{"kind", target_.type.kind}, {"why", std::string(status.message())}});
+  }
+  // Bytes that are not a watch stay so if asked for again at once.
+  if (absl::IsInvalidArgument(status) || absl::IsResourceExhausted(status)) {
+    return Fail(status, Next::kList);
+  }
+  Watch();
+}
+
+/// Some servers answer a version they have forgotten with an empty 200 (kubernetes issue 104171).
+void WatcherCore::OnEmptyWatch() {
+  const absl::Status why = absl::UnavailableError("the watch ended at once");
+  if (++empty_watches_ < limits_.empty_max) return Fail(why, Next::kWatch);
+  empty_watches_ = 0;
+  ++counters_.expired;
+  Fail(why, Next::kList);
+}
+
+void WatcherCore::OnExpired(const absl::Status& status) {
+  ++counters_.expired;
+  // The first one is news of the server's compaction; one after another is a fault.
+  if (client_.loop().now() - listed_at_ < limits_.backoff_most) return Fail(status, Next::kList);
+  List();
+}
+
+void WatcherCore::ArmSilence(TimePoint when) {
+  client_.loop().Cancel(silence_timer_);
+  silence_timer_ = client_.loop().At(when, [this] {
+    silence_timer_ = 0;
+    OnSilence();
+  });
+}
+
+void WatcherCore::OnSilence() {
+  const TimePoint due = last_contact_ + limits_.silence_max;
+  if (client_.loop().now() < due) return ArmSilence(due);
+  ++counters_.silent;
+  log_.Warn("watch_silent",
+            {{"kind", target_.type.kind}, {"silence_ms", Milliseconds(limits_.silence_max)}});
+  Watch();
+}
+
+// ---- what goes wrong --------------------------------------------------------------------------
+
+void WatcherCore::Contact() { last_contact_ = client_.loop().now(); }
+
+void WatcherCore::Undecodable(const absl::Status& why) {
+  ++counters_.undecodable;
+  log_.Warn("object_undecodable",
+            {{"kind", target_.type.kind}, {"why", std::string(why.message())}});
+}
+
+void WatcherCore::Fail(const absl::Status& why, Next next) {
+  ++counters_.failures;
+  Duration wait = backoff_.Next(random_);
+  const std::optional<ApiFailure> failure = FailureOf(why);
+  if (failure && failure->retry_after) wait = std::max(wait, *failure->retry_after);
+  log_.Warn("watch_failed", {{"kind", target_.type.kind},
+                             {"step", next == Next::kList ? "list" : "watch"},
+                             {"wait_ms", Milliseconds(wait)},
+                             {"why", std::string(why.message())}});
+  retry_timer_ = client_.loop().At(client_.loop().now() + wait, [this, next] {
+    retry_timer_ = 0;
+    if (next == Next::kList) {
+      List();
+    } else {
+      Watch();
+    }
+  });
+}
+
+}  // namespace rouse::k8s
