@@ -51,7 +51,7 @@ void WatcherCore::List() {
   ListQuery query;
   query.label_selector = target_.label_selector;
   query.field_selector = target_.field_selector;
-  if (list_from_ == ListFrom::kCache) query.resource_version = "0";
+  if (list_from_ == ListFrom::kCache) query.resource_version = std::string("0");
   if (list_from_ == ListFrom::kLastSeen) query.resource_version = version_;
   store_.BeginReplace();
   ListHandlers handlers;
