@@ -18,6 +18,7 @@
 
 #include "autoscaler/decision/decide.h"
 #include "autoscaler/demand/demand_store.h"
+#include "autoscaler/model/workload_spec.h"
 #include "autoscaler/scaling/journal.h"
 #include "autoscaler/scaling/scale_writer.h"
 #include "common/control/channel.h"
@@ -31,16 +32,6 @@ struct LoopOptions {
   Duration decide_again_after = std::chrono::milliseconds(200);
   /// A count that nobody changed is read again this often while its workload is active.
   Duration refresh_every = std::chrono::seconds(60);
-};
-
-/// A workload as observe/ declares it.
-struct WorkloadSpec {
-  ObjectKey key;
-  Policy policy;
-  k8s::ScaleTarget target;
-  /// Other Services on the same target: their demand counts here.
-  std::vector<ObjectKey> sharers{};
-  bool created = false;  ///< it came after the first list, so initial_scale counts
 };
 
 /// A workload as the pages and metrics show it.

@@ -1,10 +1,8 @@
 #pragma once
-// What:  SimLoop, a control loop on time that tests move; FakeScaleApi, targets with counts and versions behind
-//        the ScaleApi seam, with latency and faults.
+// What:  FakeScaleApi, targets with counts and versions behind the ScaleApi seam, with latency and faults.
 // Owner: the test.
 // Invariant: FakeScaleApi guards versions as the API server does, and checks that every patch carries one.
 
-#include <algorithm>
 #include <cstdlib>
 #include <functional>
 #include <map>
@@ -15,44 +13,9 @@
 #include <vector>
 
 #include "autoscaler/scaling/scale_api.h"
-#include "common/base/random.h"
-#include "common/control/channel.h"
+#include "tests/support/control/sim_loop.h"
 
 namespace rouse::autoscaler::test {
-
-class SimLoop final : public control::Loop, public Clock {
- public:
-  void Post(control::Task task) override { (void)At(now_, std::move(task)); }
-  control::TimerId At(TimePoint when, control::Task task) override {
-    const control::TimerId id = next_++;
-    tasks_.emplace(std::pair{std::max(when, now_), id}, std::move(task));
-    return id;
-  }
-  void Cancel(control::TimerId timer) override {
-    std::erase_if(tasks_, [&](const auto& entry) { return entry.first.second == timer; });
-  }
-  const Clock& clock() const override { return *this; }
-  TimePoint now() const override { return now_; }
-  WallTime wall() const override {
-    return WallTime(std::chrono::duration_cast<WallTime::duration>(now_.time_since_epoch()));
-  }
-
-  /// Moves time on, running what falls due in order.
-  void Advance(Duration duration) {
-    const TimePoint end = now_ + duration;
-    while (!tasks_.empty() && tasks_.begin()->first.first <= end) {
-      auto task = tasks_.extract(tasks_.begin());
-      now_ = task.key().first;
-      task.mapped()();
-    }
-    now_ = end;
-  }
-
- private:
-  TimePoint now_{std::chrono::seconds(100'000)};
-  control::TimerId next_ = 1;
-  std::map<std::pair<TimePoint, control::TimerId>, control::Task> tasks_;
-};
 
 /// One API server's view of scales, shared by the FakeScaleApi of each replica.
 struct Scales {
@@ -79,7 +42,7 @@ struct Scales {
 
 class FakeScaleApi final : public ScaleApi {
  public:
-  FakeScaleApi(SimLoop& loop, Scales& scales, std::string writer = "a")
+  FakeScaleApi(control::SimLoop& loop, Scales& scales, std::string writer = "a")
       : loop_(loop), scales_(scales), writer_(std::move(writer)) {}
 
   std::unique_ptr<k8s::ApiCall> Read(const k8s::ScaleTarget& target, const std::string&, bool wake,
@@ -150,7 +113,7 @@ class FakeScaleApi final : public ScaleApi {
     return std::make_unique<Call>(alive);
   }
 
-  SimLoop& loop_;
+  control::SimLoop& loop_;
   Scales& scales_;
   std::string writer_;
 };

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "common/base/random.h"
 #include "tests/unit/autoscaler/fakes.h"
 
 namespace rouse::autoscaler {
@@ -21,9 +22,9 @@ Policy TestPolicy() {
 
 /// One replica of the autoscaler without its network.
 struct Replica {
-  Replica(test::SimLoop& loop, test::Scales& scales, const std::string& name, bool leads)
+  Replica(control::SimLoop& loop, test::Scales& scales, const std::string& name, bool leads)
       : leader(leads),
-        log(loop, {.sink = [this](std::string_view line) { Take(line); }}),
+        log(loop.clock(), {.sink = [this](std::string_view line) { Take(line); }}),
         api(loop, scales, name),
         demand(DemandLimits{}),
         writer(loop, api, 7, {}, [this] { return leader; }),
@@ -68,7 +69,7 @@ struct World {
       replica->scale_loop.OnSynced();
       replica->demand.Connect("p", false, loop.now());
     }
-    loop.Advance(milliseconds(100));
+    loop.RunFor(milliseconds(100));
   }
   void Declare(const Policy& policy) {
     for (auto& replica : replicas) {
@@ -99,7 +100,7 @@ struct World {
   /// `s` seconds of a proxy that reports each second, and of pods that follow the count.
   void Run(int s, double concurrency) {
     for (int i = 0; i < s * 10; ++i) {
-      loop.Advance(milliseconds(100));
+      loop.RunFor(milliseconds(100));
       if (i % 10 == 5 && !silent) Report(concurrency, pods == 0 ? concurrency : 0, true);
       FollowPods();
     }
@@ -114,7 +115,8 @@ struct World {
     for (auto& replica : replicas) replica->scale_loop.OnReady(kFn, pods);
   }
 
-  test::SimLoop loop;
+  SimClock clock;
+  control::SimLoop loop{clock};
   test::Scales scales;
   std::vector<std::unique_ptr<Replica>> replicas;
   Replica* cut_off = nullptr;
@@ -130,7 +132,7 @@ TEST_CASE("a wake is written at once, not at the next tick") {
   const TimePoint before = world.loop.now();
   world.Wake();
   CHECK(world.a().api.patches == 1);
-  world.loop.Advance(milliseconds(2));
+  world.loop.RunFor(milliseconds(2));
   REQUIRE(world.scales.writes.size() == 1);
   CHECK(world.scales.writes[0].to == 1);
   CHECK(world.scales.writes[0].wake);
@@ -164,9 +166,9 @@ TEST_CASE("a burst that parks is followed at the next report, not at the next ti
   world.start = seconds(30);
   world.Run(20, 0);
   world.Wake();
-  world.loop.Advance(milliseconds(300));
+  world.loop.RunFor(milliseconds(300));
   world.Report(99, 100, true);
-  world.loop.Advance(milliseconds(10));
+  world.loop.RunFor(milliseconds(10));
   CHECK(world.count() >= 5);
 }
 
@@ -216,7 +218,7 @@ TEST_CASE("every replica may wake; exactly one write goes from zero to n") {
   for (int round = 0; round < 20; ++round) {
     world.scales.writes.clear();
     world.Wake();
-    world.loop.Advance(milliseconds(20));
+    world.loop.RunFor(milliseconds(20));
     int raised = 0;
     for (const auto& write : world.scales.writes) raised += write.from == 0;
     REQUIRE(raised == 1);
@@ -315,7 +317,7 @@ TEST_CASE("demand of two Services on one target is summed") {
   world.a().scale_loop.OnWorkload(
       {.key = kFn, .policy = TestPolicy(), .target = {.name = "fn"}, .sharers = {alias}});
   for (int s = 0; s < 30; ++s) {
-    world.loop.Advance(seconds(1));
+    world.loop.RunFor(seconds(1));
     world.a().demand.Record("p",
                             {.proxy = "p",
                              .complete = true,
@@ -335,7 +337,7 @@ TEST_CASE("a missing target is said once, and the pages show it") {
   world.scales.objects.clear();
   world.Wake();
   for (int i = 0; i < 100; ++i) {
-    world.loop.Advance(milliseconds(300));
+    world.loop.RunFor(milliseconds(300));
     world.Wake();
   }
   const std::string lines = world.a().Lines();
@@ -357,7 +359,8 @@ TEST_CASE("a workload that is gone is forgotten everywhere") {
 }
 
 TEST_CASE("before the endpoints are known, only wakes are written") {
-  test::SimLoop loop;
+  SimClock clock;
+  control::SimLoop loop{clock};
   test::Scales scales;
   scales.Set("fn", 3);
   Replica replica(loop, scales, "a", true);
@@ -366,7 +369,7 @@ TEST_CASE("before the endpoints are known, only wakes are written") {
   for (int s = 0; s < 40; ++s) {
     replica.demand.Record("p", {.proxy = "p", .complete = true}, loop.now(),
                           [](const ObjectKey&, const wire::Stat&) {});
-    loop.Advance(seconds(1));
+    loop.RunFor(seconds(1));
   }
   CHECK(scales.objects["fn"].replicas == 3);
   scales.Set("fn", 0);
@@ -375,7 +378,7 @@ TEST_CASE("before the endpoints are known, only wakes are written") {
                           replica.scale_loop.OnDemand(key, stat);
                         });
   replica.writer.Refresh(kFn);
-  loop.Advance(seconds(3));
+  loop.RunFor(seconds(3));
   CHECK(scales.objects["fn"].replicas == 1);
 }
 
