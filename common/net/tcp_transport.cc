@@ -37,15 +37,16 @@ IoResult TcpTransport::Read(std::span<char> into) {
     if (bytes < into.size()) readable_ = hung_up_;
     return {IoStatus::kDone, bytes};
   }
-  if (count == 0) {
+  if (count == 0 && !error_taken_) {
     hung_up_ = true;
     ended_ = true;
     return {IoStatus::kEnd, 0};
   }
-  if (errno == EAGAIN || errno == EINTR) {
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
     readable_ = errno == EINTR;
     return {IoStatus::kMustWait, 0};
   }
+  error_taken_ = true;
   MarkBroken();
   return {IoStatus::kBroken, 0};
 }
@@ -79,7 +80,9 @@ IoResult TcpTransport::Write(std::span<const std::string_view> parts) {
     writable_ = errno == EINTR;
     return {IoStatus::kMustWait, 0};
   }
-  // What the peer sent before it broke off can still be read, so only the flags say broken.
+  // What the peer sent before it broke off can still be read. EPIPE takes no error: the peer's FIN, if it
+  // came before its reset, is still to be read (net/ipv4/tcp_input.c, tcp_reset).
+  if (errno != EPIPE) error_taken_ = true;
   MarkBroken();
   return {IoStatus::kBroken, 0};
 }

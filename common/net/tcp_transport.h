@@ -44,6 +44,8 @@ class TcpTransport final : public Transport, private PollTarget {
   SocketAddress peer_;
   Origin origin_;
   bool ended_ = false;  ///< recv has said 0
+  /// A call has taken the socket's error; after that the kernel says 0, which must not pass for a FIN.
+  bool error_taken_ = false;
   mutable char peer_text_[SocketAddress::kTextMax] = {};
 };
 

@@ -1,5 +1,7 @@
 #include "common/net/tcp_transport.h"
 
+#include <algorithm>
+
 #include <catch2/catch.hpp>
 
 #include "common/base/random.h"
@@ -12,48 +14,219 @@ using testing::Loopback;
 using testing::ReadToEnd;
 using testing::WriteAll;
 
-/// Sends back what comes, until the peer ends.
-Task<void> Echo(Transport& transport, TimePoint deadline) {
-  char buffer[4096];
-  while (true) {
-    const Wake why = co_await transport.WaitReadable(deadline);
-    if (why == Wake::kDeadline) co_return;
-    const IoResult read = transport.Read(buffer);
-    if (read.status == IoStatus::kEnd) break;
-    if (read.status == IoStatus::kBroken) co_return;
-    bool ok = false;
-    co_await WriteAll(transport, {buffer, read.bytes}, deadline, ok);
-    if (!ok) co_return;
-  }
-  transport.ShutdownWrite();
-}
-
-Task<void> WriteThenEnd(Transport& transport, std::string_view data, TimePoint deadline, bool& ok) {
-  co_await WriteAll(transport, data, deadline, ok);
-  transport.ShutdownWrite();
-}
-
 std::string Noise(Random& random, size_t bytes) {
   std::string data(bytes, '\0');
   for (char& c : data) c = static_cast<char>(random.Next());
   return data;
 }
 
-TEST_CASE("an echo over loopback returns every byte and both ends see the end") {
+/// Writes in pieces of every size, in one to eight parts, yielding at random; then FIN.
+Task<void> FuzzedWrite(Shard& shard, Transport& transport, std::string_view data, uint64_t seed,
+                       TimePoint deadline, bool& ok) {
+  Random random(seed);
+  ok = false;
+  while (!data.empty()) {
+    std::string_view rest = data.substr(0, 1 + random.Below(size_t{1} << random.Below(20)));
+    std::string_view parts[Transport::kPartsMax];
+    size_t count = 0;
+    const size_t most = 1 + random.Below(Transport::kPartsMax);
+    while (!rest.empty() && count < most) {
+      const size_t size = count + 1 == most ? rest.size() : 1 + random.Below(rest.size());
+      parts[count++] = rest.substr(0, size);
+      rest.remove_prefix(size);
+    }
+    size_t asked = 0;
+    for (size_t i = 0; i < count; ++i) asked += parts[i].size();
+    const IoResult wrote = transport.Write({parts, count});
+    if (wrote.status == IoStatus::kBroken) co_return;
+    data.remove_prefix(wrote.bytes);
+    if (wrote.bytes < asked) {
+      const Wake why = co_await transport.WaitWritable(deadline);
+      if (why == Wake::kDeadline) co_return;
+    }
+    if (random.Below(8) == 0) co_await shard.NextTurn();
+  }
+  transport.ShutdownWrite();
+  ok = true;
+}
+
+/// Reads with buffers of every size, yielding at random. Never reads unless told that it can: a forgotten
+/// edge shows as the deadline.
+Task<void> FuzzedRead(Shard& shard, Transport& transport, uint64_t seed, TimePoint deadline,
+                      std::string& out, bool& ended) {
+  Random random(seed);
+  std::string buffer(64 * 1024, '\0');
+  ended = false;
+  while (true) {
+    const Wake why = co_await transport.WaitReadable(deadline);
+    if (why == Wake::kDeadline) co_return;
+    const size_t size = 1 + random.Below(size_t{1} << random.Below(17));
+    const IoResult read = transport.Read({buffer.data(), std::min(size, buffer.size())});
+    if (read.status == IoStatus::kBroken) co_return;
+    if (read.status == IoStatus::kEnd) break;
+    out.append(buffer, 0, read.bytes);
+    if (random.Below(8) == 0) co_await shard.NextTurn();
+  }
+  ended = true;
+}
+
+struct Flow {
+  std::string sent;
+  std::string got;
+  bool wrote = false;
+  bool ended = false;
+};
+
+TEST_CASE("whatever the sizes of reads and writes, both directions carry every byte in order") {
+  const auto seed = GENERATE(1U, 2U, 3U, 4U, 5U, 6U);
+  INFO("seed " << seed);
+  Loopback loop({}, {.backlog = 16, .client_receive_buffer = seed % 2 == 0 ? 4096 : 0});
+  auto pair = loop.Dial();
+  REQUIRE(pair.client);
+  Random random(seed);
+  Flow up{.sent = Noise(random, 2 << 20), .got = {}};
+  Flow down{.sent = Noise(random, 2 << 20), .got = {}};
+  Shard& shard = loop.shard();
+  const TimePoint soon = loop.soon();
+  Detach(FuzzedWrite(shard, *pair.client, up.sent, random.Next(), soon, up.wrote));
+  Detach(FuzzedWrite(shard, *pair.server, down.sent, random.Next(), soon, down.wrote));
+  REQUIRE(loop.RunToEnd(
+      Join(FuzzedRead(shard, *pair.server, random.Next(), soon, up.got, up.ended),
+           FuzzedRead(shard, *pair.client, random.Next(), soon, down.got, down.ended))));
+  for (const Flow* flow : {&up, &down}) {
+    CHECK(flow->wrote);
+    CHECK(flow->ended);
+    CHECK((flow->got == flow->sent));
+  }
+}
+
+TEST_CASE("a writer stops when nobody reads, and goes on when somebody does") {
   Loopback loop;
   auto pair = loop.Dial();
   REQUIRE(pair.client);
-  Random random(7);
-  const std::string sent = Noise(random, 3 << 20);
-  std::string back;
+  const std::string data(32 << 20, 'x');
   bool wrote = false;
+  Detach(WriteAll(*pair.server, data, loop.soon(), wrote));
+  // Nothing but the kernel's buffers takes bytes: the loop falls idle long before all are written.
+  while (loop.shard().Turn(std::chrono::milliseconds(50))) {
+  }
+  CHECK_FALSE(wrote);
+  std::string got;
   bool ended = false;
-  Detach(Echo(*pair.server, loop.soon()));
-  Detach(WriteThenEnd(*pair.client, sent, loop.soon(), wrote));
-  REQUIRE(loop.RunToEnd(ReadToEnd(*pair.client, loop.soon(), back, ended)));
-  CHECK(wrote);
-  CHECK(ended);
-  CHECK((back == sent));
+  auto read = ReadToEnd(*pair.client, loop.soon(), got, ended);
+  Detach(std::move(read));
+  REQUIRE(loop.RunUntil([&] { return wrote; }));
+  pair.server->ShutdownWrite();
+  REQUIRE(loop.RunUntil([&] { return ended; }));
+  CHECK(got.size() == data.size());
+}
+
+TEST_CASE("after the peer's FIN the other direction still works, and the end is said again") {
+  Loopback loop;
+  auto [client, server] = loop.Dial();
+  REQUIRE(client);
+  int hang_ups = 0;
+  server->OnHangUp([](void* n) { ++*static_cast<int*>(n); }, &hang_ups);
+  client->ShutdownWrite();
+  REQUIRE(loop.RunUntil([&] { return server->hung_up(); }));
+  CHECK(hang_ups == 1);
+  CHECK(server->readable());
+  CHECK_FALSE(server->broken());
+  char buffer[64];
+  CHECK(server->Read(buffer).status == IoStatus::kEnd);
+  CHECK(server->Read(buffer).status == IoStatus::kEnd);
+  const std::string_view answer = "late";
+  CHECK(server->Write({&answer, 1}).bytes == 4);
+  REQUIRE(loop.RunUntil([&] { return client->readable(); }));
+  const IoResult read = client->Read(buffer);
+  CHECK(std::string_view(buffer, read.bytes) == answer);
+  CHECK_FALSE(client->hung_up());
+}
+
+TEST_CASE("a FIN that came with the last bytes is found although the read came up short") {
+  Loopback loop;
+  auto [client, server] = loop.Dial();
+  REQUIRE(client);
+  const std::string_view last = "last words";
+  REQUIRE(client->Write({&last, 1}).bytes == last.size());
+  client->ShutdownWrite();
+  REQUIRE(loop.RunUntil([&] { return server->hung_up(); }));
+  char buffer[64];
+  CHECK(server->Read(buffer).bytes == last.size());
+  CHECK(server->readable());
+  CHECK(server->Read(buffer).status == IoStatus::kEnd);
+}
+
+TEST_CASE("a short read clears readable, so that nothing is asked twice") {
+  Loopback loop;
+  auto [client, server] = loop.Dial();
+  REQUIRE(client);
+  const std::string_view data = "0123456789";
+  REQUIRE(client->Write({&data, 1}).bytes == data.size());
+  REQUIRE(loop.RunUntil([&] { return server->readable(); }));
+  char buffer[6];
+  CHECK(server->Read(buffer).bytes == 6);
+  CHECK(server->readable());
+  CHECK(server->Read(buffer).bytes == 4);
+  CHECK_FALSE(server->readable());
+  CHECK(server->Read(buffer).status == IoStatus::kMustWait);
+}
+
+TEST_CASE("a reset reaches a peer that reads and one that only watches") {
+  const bool reads = GENERATE(true, false);
+  Loopback loop;
+  auto [client, server] = loop.Dial();
+  REQUIRE(client);
+  std::string got;
+  bool ended = true;
+  bool told = false;
+  server->OnHangUp([](void* t) { *static_cast<bool*>(t) = true; }, &told);
+  if (reads) Detach(ReadToEnd(*server, loop.soon(), got, ended));
+  client->Close(true);
+  REQUIRE(loop.RunUntil([&] { return told && (!reads || !ended); }));
+  CHECK(server->broken());
+  char buffer[8];
+  CHECK(server->Read(buffer).status == IoStatus::kBroken);
+  const std::string_view data = "x";
+  CHECK(server->Write({&data, 1}).status == IoStatus::kBroken);
+}
+
+TEST_CASE("closing wakes our own waiters, which find the connection broken") {
+  Loopback loop;
+  auto [client, server] = loop.Dial();
+  REQUIRE(client);
+  std::string got;
+  bool ended = true;
+  Detach(ReadToEnd(*server, kNever, got, ended));
+  server->Close(false);
+  CHECK(ended == false);
+  REQUIRE(loop.RunUntil([&, &client = client] { return client->hung_up(); }));
+  char buffer[8];
+  CHECK(client->Read(buffer).status == IoStatus::kEnd);
+  CHECK(server->Read(buffer).status == IoStatus::kBroken);
+}
+
+TEST_CASE("a watch may destroy the transport that told it") {
+  Loopback loop;
+  auto [client, server] = loop.Dial();
+  REQUIRE(client);
+  server->OnHangUp([](void* held) { static_cast<std::unique_ptr<Transport>*>(held)->reset(); },
+                   &server);
+  int told = 0;
+  server->OnReadable([](void* n) { ++*static_cast<int*>(n); }, &told);
+  client->Close(false);
+  REQUIRE(loop.RunUntil([&, &server = server] { return server == nullptr; }));
+  CHECK(told == 0);
+}
+
+TEST_CASE("the peer's address is text, and both ends agree on their ports") {
+  Loopback loop;
+  auto [client, server] = loop.Dial();
+  REQUIRE(client);
+  CHECK(server->peer_address() == "127.0.0.1");
+  CHECK(server->local_port() == loop.address().port());
+  CHECK(server->peer_port() == client->local_port());
+  CHECK(client->peer_port() == loop.address().port());
 }
 
 }  // namespace
