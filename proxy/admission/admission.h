@@ -8,7 +8,9 @@
 // Never:     reads or writes bytes, dials, or answers clients.
 
 #include <cstdint>
+#include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -47,7 +49,8 @@ struct ParkedTotals {
 struct AdmissionWires {
   /// An exchange was parked where no endpoint is ready and none was parked before.
   absl::AnyInvocable<void(Workload&)> on_wake;
-  /// A starting endpoint of a workload with parked exchanges: probe it. Called once per endpoint and wait.
+  /// This shard is to probe a starting endpoint of a workload that somebody waits for, on whichever shard. Said
+  /// again for the same endpoint as waits begin and snapshots come.
   absl::AnyInvocable<void(Workload&, const EndpointRef&)> on_starting;
   /// The endpoint is draining or no longer listed: close its idle connections, let the others finish.
   absl::AnyInvocable<void(LocalEndpoint&)> on_endpoint_leaving;
@@ -99,6 +102,8 @@ class Admission {
 
   /// An early probe found the endpoint ready. Unknown keys are ignored.
   void MarkReady(uint32_t place, const EndpointKey& key);
+  /// MarkReady on every shard.
+  void AnnounceReady(uint32_t place, const EndpointKey& key);
   /// What a dial to the slot's endpoint came to.
   void ConnectFailed(const Slot& slot);
   void Connected(const Slot& slot) { Balancer::Connected(slot.endpoint()); }
@@ -107,13 +112,54 @@ class Admission {
   /// Ends every wait with `error`: the end of a drain.
   void FailParked(const Error& error);
 
+  /// Once a second: looks again for slots of waiters, for what no event tells (a pod of two workloads).
+  void Tick();
+
   [[nodiscard]] uint32_t parked() const { return parked_; }
   [[nodiscard]] uint64_t parked_bytes() const { return parked_bytes_; }
   void CheckInvariants() const;
 
  private:
   friend class Slot;
+  /// A slot on its way from one shard to another; counted in `slots` all the while.
+  struct Transfer;
+
+  // admission.cc: park, serve, leave.
+  [[nodiscard]] Slot MakeSlot(Workload& workload, LocalEndpoint& endpoint);
+  [[nodiscard]] Error Park(Waiter& waiter, http::ServerStream& stream);
+  [[nodiscard]] Error Charge(Waiter& waiter, http::ServerStream& stream);
+  [[nodiscard]] Error ChargeBytes(Waiter& waiter, http::ServerStream& stream);
+  void Serve(Waiter& waiter, LocalEndpoint& endpoint);
+  void Fail(Waiter& waiter, const Error& error);
+  void Leave(Waiter& waiter);
+  static void ClientGone(void* waiter);
+
+  // admission_dispatch.cc: who is next.
   void Release(Workload& workload, LocalEndpoint& endpoint);
+  void FreeSlot(Workload& workload, LocalEndpoint& endpoint);
+  void Hand(Workload& workload, LocalEndpoint& endpoint, const Claimed& claimed);
+  void Grant(Workload& workload, LocalEndpoint& endpoint, std::optional<uint64_t> ticket);
+  void Receive(const Transfer& transfer);
+  void TakeBack(const Transfer& transfer);
+  void PostTo(uint32_t shard, absl::AnyInvocable<void(Admission&)> act);
+  void Publish(Waiter& waiter);
+  void Refill(Workload& workload);
+  void MarkRunnable(Workload& workload);
+  void StartRounds();
+  [[nodiscard]] uint32_t Pump(Workload& workload, uint32_t most);
+  void RunRound();
+  static net::Task<void> RunRounds(net::Shard& shard, std::shared_ptr<Admission*> self);
+
+  // admission_adopt.cc: what snapshots and probes change.
+  void Retire(Workload& workload);
+  void SetEndpoints(Workload& workload, EndpointSetPtr set);
+  void UpdateEndpoint(LocalEndpoint& endpoint, const EndpointSetPtr& set, const Endpoint& spec);
+  void EndpointsChanged(Workload& workload);
+  void SetReady(Workload& workload);
+  void BeginColdStart(Workload& workload);
+  void AdvanceColdStart(Workload& workload);
+  void ProbeStarting(Workload& workload);
+  void ProbeEndpoint(uint32_t place, const EndpointKey& key);
 
   net::Shard& shard_;
   AdmissionLimits limits_;
@@ -124,6 +170,8 @@ class Admission {
   std::vector<Peer> peers_;
   SnapshotPtr snapshot_;
   std::vector<WorkloadRef> workloads_;
+  std::deque<WorkloadRef> runnable_;
+  bool rounds_run_ = false;
   uint32_t parked_ = 0;
   uint64_t parked_bytes_ = 0;
 };

@@ -8,6 +8,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "common/net/shard.h"
@@ -28,7 +30,7 @@ struct Waiter;
 /// Waiters in the order of their arrival. Intrusive: a waiter leaves in O(1).
 class ParkedList {
  public:
-  void PushBack(Waiter& waiter);
+  void Insert(Waiter& waiter);
   void Remove(Waiter& waiter);
   [[nodiscard]] Waiter* front() const { return front_; }
   [[nodiscard]] uint32_t size() const { return size_; }
@@ -83,10 +85,20 @@ class Workload : public LocalCounted<Workload> {
   [[nodiscard]] WorkloadStats& stats() { return stats_; }
   [[nodiscard]] const WorkloadStats& stats() const { return stats_; }
   [[nodiscard]] StartTimes& start_times() { return start_times_; }
+  /// The numbers with their gauges, for the page.
+  [[nodiscard]] WorkloadStats SampleStats() const;
+  /// What to tell a refused client.
   [[nodiscard]] std::chrono::seconds retry_after() const;
+  /// A cold start is running here: parked since `parked`, not ready yet.
+  [[nodiscard]] bool waking() const { return cold_.parked != kNever && cold_.ready == kNever; }
 
   [[nodiscard]] std::span<const EndpointRef> endpoints() const { return endpoints_; }
   [[nodiscard]] bool has_ready_endpoint() const { return !balancer_.empty(); }
+  [[nodiscard]] bool limited() const { return policy().concurrency_limit != 0; }
+  /// Its place in the snapshot (Route::workload).
+  [[nodiscard]] uint32_t place() const { return place_; }
+  /// Exchanges parked on all shards.
+  [[nodiscard]] uint64_t parked_everywhere() const { return shared_->parked.value(); }
   [[nodiscard]] uint32_t parked() const { return parked_.size(); }
   [[nodiscard]] uint64_t parked_bytes() const { return parked_bytes_; }
   /// When the oldest parked exchange arrived; kNever where none is.
@@ -106,10 +118,11 @@ class Workload : public LocalCounted<Workload> {
   Balancer balancer_;
   ParkedList parked_;
   uint64_t parked_bytes_ = 0;
+  uint32_t unpublished_ = 0;  ///< waiters without a ticket in `shared_`
   uint32_t in_flight_ = 0;
-  uint32_t place_ = 0;     ///< in Snapshot::workloads
-  uint32_t deficit_ = 0;   ///< dispatches it may still make in this round
-  bool runnable_ = false;  ///< in Admission's round
+  uint32_t shared_place_ = 0;  ///< this shard's queue in `shared_`
+  uint32_t place_ = 0;         ///< in Snapshot::workloads
+  bool runnable_ = false;      ///< in Admission's round
   bool gone_ = false;
   ColdStartPhase cold_;
   DemandMeter meter_;

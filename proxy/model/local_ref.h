@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 #include "common/base/check.h"
@@ -44,6 +45,11 @@ class LocalRef {
   }
   T* target_ = nullptr;
 };
+
+template <typename T, typename... Args>
+[[nodiscard]] LocalRef<T> MakeLocal(Args&&... args) {
+  return LocalRef<T>(std::make_unique<T>(std::forward<Args>(args)...).release());
+}
 
 template <typename T>
 class LocalCounted {

@@ -39,13 +39,17 @@ class Balancer {
     endpoint.connect_failures = 0;
     endpoint.ejected_until = TimePoint{};
   }
-  /// When the first ejection ends; kNever where none is ejected.
-  [[nodiscard]] TimePoint next_return(TimePoint now) const;
+  /// Whether it is out of use for now.
+  [[nodiscard]] bool ejected(const LocalEndpoint& endpoint, TimePoint now) const {
+    return now < ejected_until_ && now < endpoint.ejected_until;
+  }
 
  private:
   bool TryTake(LocalEndpoint& endpoint) const;
   LocalEndpoint* TakeOfTwo(const LocalEndpoint* avoid, TimePoint now, Random& random);
+  LocalEndpoint* TakeLeast(const LocalEndpoint* avoid, TimePoint now);
   LocalEndpoint* TakeFirstFree(const LocalEndpoint* avoid, TimePoint now);
+  static uint32_t LoadOf(const LocalEndpoint& endpoint);
 
   std::vector<LocalEndpoint*> ready_;
   uint32_t limit_ = 0;

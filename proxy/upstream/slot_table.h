@@ -85,6 +85,8 @@ class alignas(kCacheLine) WaiterQueue {
   /// Any: takes the waiter seen by Oldest. False: somebody was faster.
   [[nodiscard]] bool Claim(uint64_t ticket);
   [[nodiscard]] bool empty() const { return head_.load() >= tail_.load(); }
+  /// Published and not claimed, those that left included until the front passes them.
+  [[nodiscard]] uint64_t size() const { return empty() ? 0 : tail_.load() - head_.load(); }
 
  private:
   static constexpr int64_t kGone = INT64_MIN;
@@ -109,6 +111,12 @@ class SharedCount {
   std::atomic<uint64_t> count_{0};
 };
 
+/// A waiter taken off a shard's queue: a slot is to be sent to it.
+struct Claimed {
+  uint32_t shard = 0;
+  uint64_t ticket = 0;
+};
+
 /// What all shards know of one workload.
 class WorkloadSlots {
  public:
@@ -122,8 +130,8 @@ class WorkloadSlots {
   SharedCount parked;
   SharedCount parked_bytes;
 
-  /// Claims the oldest waiter; one of shard `local` wins if less than `grace` younger. The shard it waits on.
-  [[nodiscard]] std::optional<uint32_t> ClaimOldest(uint32_t local, Duration grace);
+  /// Claims the oldest waiter; one of shard `local` wins if less than `grace` younger.
+  [[nodiscard]] std::optional<Claimed> ClaimOldest(uint32_t local, Duration grace);
   /// Somebody is published, on any shard.
   [[nodiscard]] bool AnyWaiting() const;
 
