@@ -1,10 +1,12 @@
 #pragma once
-// What:      HeaderMap: the fields of one message, in order, as spans into the bytes they arrived in.
-//            HeadPatch: what a hop drops from and adds to a head, without touching those bytes.
-// Owner:     the message head; the bytes belong to the stream (a block, or an exact copy while parked).
-// Limits:    kFieldsMax fields; HeadLimits of the codec. The first kInlineFields cost no allocation.
-// Invariant: names are compared without case; known names carry their id, and `has` answers absence by one
-//            bit. Rebase() makes the same map valid over a copy of its bytes.
+// What:      HeaderMap: the fields of one message, in order, as spans into the bytes they arrived
+//            in. HeadPatch: what a hop drops from and adds to a head, without touching those bytes.
+// Owner:     the message head; the bytes belong to the stream (a block, or an exact copy while
+//            parked).
+// Limits:    kFieldsMax fields; HeadLimits of the codec. The first kInlineFields cost no
+//            allocation.
+// Invariant: names are compared without case; known names carry their id, and `has` answers absence
+//            by one bit. Rebase() makes the same map valid over a copy of its bytes.
 
 #include <cstdint>
 #include <optional>
@@ -15,47 +17,47 @@
 namespace rouse::http {
 
 /// Names that the proxy itself looks at, lower case.
-#define ROUSE_HEADERS(X)                                                                              \
-  X(kConnection, "connection")                                                                        \
-  X(kContentLength, "content-length")                                                                 \
-  X(kTransferEncoding, "transfer-encoding")                                                           \
-  X(kHost, "host")                                                                                    \
-  X(kTe, "te")                                                                                        \
-  X(kTrailer, "trailer")                                                                              \
-  X(kUpgrade, "upgrade")                                                                              \
-  X(kExpect, "expect")                                                                                \
-  X(kKeepAlive, "keep-alive")                                                                         \
-  X(kProxyConnection, "proxy-connection")                                                             \
-  X(kProxyAuthorization, "proxy-authorization")                                                       \
-  X(kProxyAuthenticate, "proxy-authenticate")                                                         \
-  X(kProxy, "proxy")                                                                                  \
-  X(kHttp2Settings, "http2-settings")                                                                 \
-  X(kVia, "via")                                                                                      \
-  X(kForwarded, "forwarded")                                                                          \
-  X(kXForwardedFor, "x-forwarded-for")                                                                \
-  X(kXForwardedProto, "x-forwarded-proto")                                                            \
-  X(kXForwardedHost, "x-forwarded-host")                                                              \
-  X(kXForwardedPort, "x-forwarded-port")                                                              \
-  X(kXRealIp, "x-real-ip")                                                                            \
-  X(kXOriginalUrl, "x-original-url")                                                                  \
-  X(kXRewriteUrl, "x-rewrite-url")                                                                    \
-  X(kXRequestId, "x-request-id")                                                                      \
-  X(kXRequestTimeout, "x-request-timeout")                                                            \
-  X(kTraceparent, "traceparent")                                                                      \
-  X(kTracestate, "tracestate")                                                                        \
-  X(kGrpcTimeout, "grpc-timeout")                                                                     \
-  X(kGrpcStatus, "grpc-status")                                                                       \
-  X(kGrpcMessage, "grpc-message")                                                                     \
-  X(kContentType, "content-type")                                                                     \
-  X(kAccept, "accept")                                                                                \
-  X(kRetryAfter, "retry-after")                                                                       \
-  X(kServer, "server")                                                                                \
-  X(kDate, "date")                                                                                    \
-  X(kMaxForwards, "max-forwards")                                                                     \
-  X(kAuthorization, "authorization")                                                                  \
-  X(kCookie, "cookie")                                                                                \
-  X(kUserAgent, "user-agent")                                                                         \
-  X(kSecWebSocketVersion, "sec-websocket-version")                                                    \
+#define ROUSE_HEADERS(X)                           \
+  X(kConnection, "connection")                     \
+  X(kContentLength, "content-length")              \
+  X(kTransferEncoding, "transfer-encoding")        \
+  X(kHost, "host")                                 \
+  X(kTe, "te")                                     \
+  X(kTrailer, "trailer")                           \
+  X(kUpgrade, "upgrade")                           \
+  X(kExpect, "expect")                             \
+  X(kKeepAlive, "keep-alive")                      \
+  X(kProxyConnection, "proxy-connection")          \
+  X(kProxyAuthorization, "proxy-authorization")    \
+  X(kProxyAuthenticate, "proxy-authenticate")      \
+  X(kProxy, "proxy")                               \
+  X(kHttp2Settings, "http2-settings")              \
+  X(kVia, "via")                                   \
+  X(kForwarded, "forwarded")                       \
+  X(kXForwardedFor, "x-forwarded-for")             \
+  X(kXForwardedProto, "x-forwarded-proto")         \
+  X(kXForwardedHost, "x-forwarded-host")           \
+  X(kXForwardedPort, "x-forwarded-port")           \
+  X(kXRealIp, "x-real-ip")                         \
+  X(kXOriginalUrl, "x-original-url")               \
+  X(kXRewriteUrl, "x-rewrite-url")                 \
+  X(kXRequestId, "x-request-id")                   \
+  X(kXRequestTimeout, "x-request-timeout")         \
+  X(kTraceparent, "traceparent")                   \
+  X(kTracestate, "tracestate")                     \
+  X(kGrpcTimeout, "grpc-timeout")                  \
+  X(kGrpcStatus, "grpc-status")                    \
+  X(kGrpcMessage, "grpc-message")                  \
+  X(kContentType, "content-type")                  \
+  X(kAccept, "accept")                             \
+  X(kRetryAfter, "retry-after")                    \
+  X(kServer, "server")                             \
+  X(kDate, "date")                                 \
+  X(kMaxForwards, "max-forwards")                  \
+  X(kAuthorization, "authorization")               \
+  X(kCookie, "cookie")                             \
+  X(kUserAgent, "user-agent")                      \
+  X(kSecWebSocketVersion, "sec-websocket-version") \
   X(kServerTiming, "server-timing")
 
 enum class HeaderId : uint8_t {
@@ -97,9 +99,7 @@ class HeaderMap {
   }
   [[nodiscard]] HeaderId id(size_t i) const { return fields_[i].id; }
 
-  [[nodiscard]] bool has(HeaderId id) const {
-    return (known_ >> static_cast<unsigned>(id)) & 1;
-  }
+  [[nodiscard]] bool has(HeaderId id) const { return (known_ >> static_cast<unsigned>(id)) & 1; }
   /// The first value of a known field.
   [[nodiscard]] std::optional<std::string_view> Find(HeaderId id) const;
   /// The first value of any field, by name.

@@ -1,8 +1,10 @@
 #pragma once
-// What:      RequestHead, ResponseHead, Trailers: a message as every layer above the protocol sees it.
-// Owner:     the stream; views point into the stream's bytes and are valid until it is finished (a request
-//            head) or its body has been read to the end (a response head).
-// Invariant: a RequestHead has been validated whole: host, path and framing are safe to route and forward.
+// What:      RequestHead, ResponseHead, Trailers: a message as every layer above the protocol sees
+//            it.
+// Owner:     the stream; views point into the stream's bytes and are valid until it is finished (a
+//            request head) or its body has been read to the end (a response head).
+// Invariant: a RequestHead has been validated whole: host, path and framing are safe to route and
+//            forward.
 
 #include <cstdint>
 #include <optional>
@@ -27,7 +29,8 @@ struct RequestHead {
   std::string_view scheme;     ///< "http" or "https"
   std::string_view authority;  ///< validated, as sent upstream in Host
   std::string_view host;       ///< of the authority: lower case, no port, no trailing dot
-  std::string_view path;       ///< normalised path and query (security.md T11-T19), begins with '/' or is "*"
+  std::string_view
+      path;  ///< normalised path and query (security.md T11-T19), begins with '/' or is "*"
   Version version = Version::kHttp11;
   BodyKind body = BodyKind::kNone;
   uint64_t content_length = 0;

@@ -1,12 +1,13 @@
 #pragma once
 // What:      the contract between protocols and the proxy. ServerStream is a request as it came in,
-//            ClientStream the same request going out; BodyReader and BodyWriter move the bodies. Above this
-//            file nobody knows which version of HTTP is in use.
-// Owner:     a ServerConnection owns its ServerStreams, a ClientConnection its ClientStreams; the exchange
-//            holds them by handle and says Finish() exactly once.
+//            ClientStream the same request going out; BodyReader and BodyWriter move the bodies.
+//            Above this file nobody knows which version of HTTP is in use.
+// Owner:     a ServerConnection owns its ServerStreams, a ClientConnection its ClientStreams; the
+//            exchange holds them by handle and says Finish() exactly once.
 // Shard:     one. Nothing resumes inline.
-// Invariant: a body is pulled, never pushed: what nobody reads stays in the peer's socket or window. Each
-//            Try* call does what can be done without waiting; the Task form waits, with a deadline.
+// Invariant: a body is pulled, never pushed: what nobody reads stays in the peer's socket or
+//            window. Each Try* call does what can be done without waiting; the Task form waits,
+//            with a deadline.
 // Never:     retries, routes, or decides what a status means.
 
 #include <cstddef>
@@ -27,8 +28,8 @@ enum class Step : uint8_t {
   kFailed,    ///< error() says why; the stream is over
 };
 
-/// A piece of a body. The view is valid until the next read or Finish. `end` may come with the last bytes
-/// or alone.
+/// A piece of a body. The view is valid until the next read or Finish. `end` may come with the last
+/// bytes or alone.
 struct Piece {
   std::string_view data;
   bool end = false;
@@ -37,7 +38,8 @@ struct Piece {
 class BodyReader {
  public:
   virtual ~BodyReader() = default;
-  /// kDone with a piece, kMustWait, or kFailed. After `end`, kDone with an empty end piece for ever.
+  /// kDone with a piece, kMustWait, or kFailed. After `end`, kDone with an empty end piece for
+  /// ever.
   virtual Step TryRead(Piece& piece) = 0;
   /// The next piece, or the error; kBodyTimeout, kUpstreamTimeout at the deadline.
   virtual net::Task<Result<Piece>> Read(TimePoint deadline) = 0;
@@ -51,7 +53,8 @@ class BodyReader {
 class BodyWriter {
  public:
   virtual ~BodyWriter() = default;
-  /// Sends body bytes, and the end if `end`. On kMustWait the data must stay valid until Flush returns.
+  /// Sends body bytes, and the end if `end`. On kMustWait the data must stay valid until Flush
+  /// returns.
   virtual Step TryWrite(std::string_view data, bool end) = 0;
   /// As TryWrite with end, with trailers (dropped where the receiver takes none).
   virtual Step TryEnd(const Trailers& trailers) = 0;
@@ -83,26 +86,38 @@ class ServerStream {
   [[nodiscard]] virtual BodyReader& request_body() = 0;
   [[nodiscard]] virtual BodyWriter& response_body() = 0;
 
-  /// Sends a 1xx head; dropped silently where the client's version has none. 101 goes through TrySendHead.
+  /// Sends a 1xx head; dropped silently where the client's version has none. 101 goes through
+  /// TrySendHead.
   virtual Step TrySendInformational(const ResponseHead& head, const HeadPatch& patch) = 0;
-  /// Sends the response head with the first bytes of its body in one write, and the end if `end`. On kMustWait
-  /// await response_body().Flush(). For a 101 (or 2xx to an extended CONNECT) both bodies turn raw.
+  /// Sends the response head with the first bytes of its body in one write, and the end if `end`.
+  /// On kMustWait await response_body().Flush(). For a 101 (or 2xx to an extended CONNECT) both
+  /// bodies turn raw.
   virtual Step TrySendHead(const ResponseHead& head, const HeadPatch& patch, std::string_view first,
                            bool end) = 0;
-  /// True once a response head has been handed to the transport: no local reply is possible any more.
+  /// True once a response head has been handed to the transport: no local reply is possible any
+  /// more.
   [[nodiscard]] virtual bool head_sent() const = 0;
 
-  /// The exchange is going to wait long: keep only an exact copy of the head and what was read of the body,
-  /// and give the buffers back. Returns the bytes held from now on; head() stays valid.
+  /// The exchange is going to wait long: keep only an exact copy of the head and what was read of
+  /// the body, and give the buffers back. Returns the bytes held from now on; head() stays valid.
   virtual size_t Park() = 0;
-  /// Told when the client has gone: reset, or (while parked, HTTP/1) FIN. Replaces the previous watch.
+  /// The wait is over: from here on a client that has half-closed still gets its answer (15.4).
+  virtual void Unpark() = 0;
+  /// Told when the client has gone: reset, or (while parked, HTTP/1) FIN. Replaces the previous
+  /// watch.
   virtual void OnGone(GoneWatch watch) = 0;
   [[nodiscard]] virtual bool gone() const = 0;
 
+  /// Ends the wait of request_body().Read, if one is under way, with `error`: the response is
+  /// complete, or the tunnel is over, and nobody wants the rest. Nothing resumes inline. The
+  /// counterpart of
+  /// ClientStream::Cancel.
+  virtual void CancelRead(const Error& /*error*/) {}
   /// After the response this connection is to end (drain, error, limit). Before TrySendHead.
   virtual void CloseAfter() = 0;
-  /// The exchange is over. With an error, or with a body unfinished, the connection (HTTP/1) or stream
-  /// (HTTP/2) is cut; else it goes on to the next request. Exactly once; the stream is dead afterwards.
+  /// The exchange is over. With an error, or with a body unfinished, the connection (HTTP/1) or
+  /// stream (HTTP/2) is cut; else it goes on to the next request. Exactly once; the stream is dead
+  /// afterwards.
   virtual void Finish(const Error& error) = 0;
 };
 
@@ -111,8 +126,9 @@ class StreamHandler {
  public:
   virtual ~StreamHandler() = default;
   virtual void OnStream(ServerStream& stream) = 0;
-  /// A message was refused by the codec: the stream has a head that may be incomplete, and `error`. The
-  /// handler answers (local reply) through TrySendHead and Finish; the connection closes after it.
+  /// A message was refused by the codec: the stream has a head that may be incomplete, and `error`.
+  /// The handler answers (local reply) through TrySendHead and Finish; the connection closes after
+  /// it.
   virtual void OnBadRequest(ServerStream& stream, const Error& error) = 0;
   /// The connection is over and may be destroyed from the loop; all its streams have been finished.
   virtual void OnConnectionClosed() = 0;
@@ -134,17 +150,20 @@ class ServerConnection {
 class ClientStream {
  public:
   virtual ~ClientStream() = default;
-  /// Sends the head, and with it the first bytes of the body. On kMustWait await request_body().Flush().
+  /// Sends the head, and with it the first bytes of the body. On kMustWait await
+  /// request_body().Flush().
   virtual Step TrySendHead(const RequestHead& head, const HeadPatch& patch, std::string_view first,
                            bool end) = 0;
   [[nodiscard]] virtual BodyWriter& request_body() = 0;
-  /// The next response head: 1xx as they come, then the final one. The head is valid until the body's end
-  /// (1xx: until the next call). Errors carry retry_safe as far as the stream can tell.
+  /// The next response head: 1xx as they come, then the final one. The head is valid until the
+  /// body's end (1xx: until the next call). Errors carry retry_safe as far as the stream can tell.
   virtual net::Task<Result<const ResponseHead*>> ReceiveHead(TimePoint deadline) = 0;
   [[nodiscard]] virtual BodyReader& response_body() = 0;
-  /// Ends every wait of this stream with `error` (the client left, a deadline). Nothing resumes inline.
+  /// Ends every wait of this stream with `error` (the client left, a deadline). Nothing resumes
+  /// inline.
   virtual void Cancel(const Error& error) = 0;
-  /// The exchange is over; exactly once. The connection is reusable only if both messages ended cleanly.
+  /// The exchange is over; exactly once. The connection is reusable only if both messages ended
+  /// cleanly.
   virtual void Finish() = 0;
   /// Not one byte of the response has arrived, and this stream ran on a connection used before.
   [[nodiscard]] virtual bool untouched_on_reused() const = 0;
@@ -157,8 +176,9 @@ class ClientConnection {
   [[nodiscard]] virtual size_t streams_free() const = 0;
   /// Precondition: streams_free() > 0. The stream lives until its Finish().
   [[nodiscard]] virtual ClientStream& Open() = 0;
-  /// Told when the connection becomes idle (`usable` true), or must not be used for new streams (false, and
-  /// once no stream is left it may be destroyed from the loop). Not inline with Open, but Finish() may call
+  /// Told when the connection becomes idle (`usable` true), or must not be used for new streams
+  /// (false, and once no stream is left it may be destroyed from the loop). Not inline with Open,
+  /// but Finish() may call
   /// it inline, as its last act.
   struct Watch {
     void (*told)(void* context, bool usable) = nullptr;

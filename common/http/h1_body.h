@@ -1,0 +1,150 @@
+#pragma once
+// What:      H1BodyReader and H1BodyWriter: bodies over a transport as HTTP/1.1 frames them, in
+//            either role.
+// Owner:     an H1 stream; the transport outlives it. One shard.
+// Limits:    one block while bytes are there to be handed on, none while waiting; H1BodyLimits.
+// Invariant: reads never go past a body whose length is known. After the end, leftover() is what
+//            was read of the next message.
+// Never:     hides a truncated body: the end is said only where the framing says so.
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "common/http/h1_chunks.h"
+#include "common/http/h1_writer.h"
+#include "common/http/stream.h"
+#include "common/net/buffer_pool.h"
+#include "common/net/shard.h"
+#include "common/net/transport.h"
+
+namespace rouse::http {
+
+struct H1BodyLimits {
+  Duration read_idle_timeout = std::chrono::seconds(30);
+  Duration write_idle_timeout = std::chrono::seconds(30);
+  /// Bytes per second that a sized body must have made on average, once rate_grace is over; 0: any.
+  uint64_t rate_least = 1024;
+  Duration rate_grace = std::chrono::seconds(10);
+  uint64_t body_bytes_max = UINT64_MAX;
+};
+
+class H1BodyReader final : public BodyReader {
+ public:
+  /// Called before the first wait or read of a body: the server's moment to say 100 Continue.
+  using BeforeRead = void (*)(void* context);
+
+  H1BodyReader(net::Shard& shard, Side side, const H1BodyLimits& limits)
+      : shard_(shard), side_(side), limits_(limits), decoder_(side) {}
+
+  /// A new body. `buffered` was read behind the head, and stays valid until it has been handed out.
+  void Start(net::Transport& transport, BodyKind kind, uint64_t length, std::string_view buffered);
+  /// The rest of the connection, as it comes (after a 101).
+  void StartRaw(net::Transport& transport, std::string_view buffered);
+  void OnBeforeRead(BeforeRead told, void* context) {
+    before_read_ = told;
+    before_read_context_ = context;
+  }
+  /// The buffered bytes were moved elsewhere.
+  void MoveBuffered(const char* to) {
+    if (!block_) input_ = {to, input_.size()};
+  }
+
+  Step TryRead(Piece& piece) override;
+  net::Task<Result<Piece>> Read(TimePoint deadline) override;
+  [[nodiscard]] const Trailers* trailers() const override;
+  [[nodiscard]] Error error() const override { return error_; }
+  [[nodiscard]] uint64_t bytes_read() const override { return bytes_read_; }
+
+  [[nodiscard]] bool ended() const { return ended_; }
+  [[nodiscard]] size_t buffered_bytes() const { return input_.size(); }
+  /// After the end: bytes of the next message, and the block they lie in (empty: the head's own).
+  [[nodiscard]] std::string_view leftover() const { return input_; }
+  [[nodiscard]] net::Block TakeBlock() { return std::move(block_); }
+  /// Every further read fails with this.
+  void Cancel(const Error& error);
+  void Clear();
+
+ private:
+  bool TakeInput(Piece& piece);
+  bool TakeChunk(Piece& piece);
+  Step Fill();
+  Step EndOfInput(bool broken);
+  Step Fail(ErrorKind kind, const char* detail);
+  [[nodiscard]] bool TooSlow() const;
+
+  net::Shard& shard_;
+  const Side side_;
+  const H1BodyLimits& limits_;
+  net::Transport* transport_ = nullptr;
+  BodyKind kind_ = BodyKind::kNone;
+  bool raw_ = false;
+  bool ended_ = true;
+  uint64_t left_ = 0;
+  uint64_t bytes_read_ = 0;
+  std::string_view input_;  ///< read and not handed out
+  net::Block block_;
+  ChunkDecoder decoder_;
+  TimePoint started_{};
+  BeforeRead before_read_ = nullptr;
+  void* before_read_context_ = nullptr;
+  Error error_;
+};
+
+class H1BodyWriter final : public BodyWriter {
+ public:
+  H1BodyWriter(net::Shard& shard, Side side, const H1BodyLimits& limits)
+      : shard_(shard), side_(side), limits_(limits) {}
+
+  /// Sends a head, which may lie in the shard's scratch, with the first bytes of its body. kNone: a
+  /// body that is not sent, whatever is written. kUntilClose: as it comes.
+  Step Begin(net::Transport& transport, std::string_view head, BodyKind kind, uint64_t length,
+             std::string_view first, bool end);
+  /// Whether trailers may be sent at the end of a chunked body.
+  void AllowTrailers(bool allowed) { trailers_allowed_ = allowed; }
+  /// Bytes outside any body, such as a 1xx head.
+  Step WriteBare(net::Transport& transport, std::string_view bytes);
+
+  Step TryWrite(std::string_view data, bool end) override;
+  Step TryEnd(const Trailers& trailers) override;
+  net::Task<Result<void>> Flush(TimePoint deadline) override;
+  [[nodiscard]] Error error() const override { return error_; }
+  [[nodiscard]] uint64_t bytes_written() const override { return bytes_written_; }
+
+  [[nodiscard]] bool begun() const { return begun_; }
+  /// All of it, the end included, has been handed to the transport.
+  [[nodiscard]] bool ended() const { return ended_ && !pending(); }
+  [[nodiscard]] bool pending() const {
+    return !prefix_.empty() || !data_.empty() || !suffix_.empty();
+  }
+  /// No byte of this message has left.
+  [[nodiscard]] bool untouched() const { return sent_ == 0; }
+  void Cancel(const Error& error);
+  void Clear();
+
+ private:
+  Step Send(std::string_view prefix, std::string_view data, std::string_view suffix);
+  Step Write(std::string_view prefix, std::string_view data, bool end, std::string_view last_chunk);
+  Step Broken();
+
+  net::Shard& shard_;
+  const Side side_;
+  const H1BodyLimits& limits_;
+  net::Transport* transport_ = nullptr;
+  BodyKind kind_ = BodyKind::kNone;
+  uint64_t left_ = 0;
+  bool begun_ = false;
+  bool ended_ = false;
+  bool trailers_allowed_ = false;
+  uint64_t bytes_written_ = 0;
+  uint64_t sent_ = 0;
+  std::string kept_;  ///< what of a head or a chunk header could not be sent at once
+  std::string_view prefix_;
+  std::string_view data_;
+  std::string_view suffix_;
+  std::string last_chunk_;  ///< with trailers
+  Error error_;
+};
+
+}  // namespace rouse::http

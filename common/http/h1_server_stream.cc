@@ -1,0 +1,175 @@
+#include "common/http/h1_server_stream.h"
+
+#include <cstring>
+#include <utility>
+
+#include "common/http/h1_writer.h"
+
+namespace rouse::http {
+
+H1ServerStream::H1ServerStream(H1Server& server)
+    : server_(server),
+      parser_(server.options_.head),
+      reader_(server.shard_, Side::kDownstream, server.options_.body),
+      writer_(server.shard_, Side::kDownstream, server.options_.body) {
+  const net::Transport& transport = *server.transport_;
+  peer_ = {transport.peer_address(), transport.peer_port(), transport.local_port(), false};
+}
+
+void H1ServerStream::StartWith(std::string_view bytes, net::Block block) {
+  block_ = std::move(block);
+  std::memmove(block_.data(), bytes.data(), bytes.size());
+  used_ = bytes.size();
+}
+
+bool H1ServerStream::MakeRoom() {
+  if (!block_) {
+    block_ = server_.shard_.buffers().TakeSmall();
+    return static_cast<bool>(block_);
+  }
+  if (used_ < block_.size()) return true;
+  if (block_.size() == net::BufferPool::kLarge) return false;
+  net::Block larger = server_.shard_.buffers().TakeLarge();
+  if (!larger) return false;
+  std::memcpy(larger.data(), block_.data(), used_);
+  block_ = std::move(larger);
+  return true;
+}
+
+ParseStep H1ServerStream::ReadHead() {
+  if (used_ == parsed_) {
+    if (!MakeRoom()) {
+      peer_ended_ = true;  // no memory, or a head that its limits let grow beyond any block
+      return ParseStep::kFailed;
+    }
+    const net::IoResult read = server_.transport_->Read(block_.span().subspan(used_));
+    if (read.status == net::IoStatus::kMustWait) return ParseStep::kMore;
+    if (read.status != net::IoStatus::kDone) {
+      peer_ended_ = true;
+      return ParseStep::kFailed;
+    }
+    used_ += read.bytes;
+  }
+  parsed_ = used_;
+  return parser_.Parse(block_.span().first(used_), head_);
+}
+
+void H1ServerStream::OpenBody() {
+  const size_t head = parser_.head_bytes();
+  const std::string_view behind(block_.data() + head, used_ - head);
+  reader_.Start(*server_.transport_, head_.body, head_.content_length, behind);
+  // Whoever sends the body unasked is not told to go on.
+  if (head_.expects_continue && behind.empty()) reader_.OnBeforeRead(&SayContinue, this);
+}
+
+void H1ServerStream::OpenRefused() {
+  refused_ = close_after_ = true;
+  if (!parser_.started() || head_.path.data() == nullptr) {
+    head_.method = head_.path = head_.authority = head_.host = {};
+  }
+  reader_.Start(*server_.transport_, BodyKind::kNone, 0, {});
+}
+
+void H1ServerStream::SayContinue(void* self) {
+  auto& stream = *static_cast<H1ServerStream*>(self);
+  if (stream.writer_.begun()) return;
+  (void)stream.writer_.WriteBare(*stream.server_.transport_, "HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+net::Block H1ServerStream::TakeLeftoverBlock() {
+  net::Block block = reader_.TakeBlock();
+  if (block) return block;
+  if (!parked_) return std::move(block_);
+  return server_.shard_.buffers().TakeLarge();
+}
+
+Step H1ServerStream::TrySendInformational(const ResponseHead& head, const HeadPatch& patch) {
+  if (head_.version == Version::kHttp10 || writer_.begun()) return Step::kDone;
+  const std::span<char> out = server_.shard_.scratch();
+  const size_t size = WriteResponseHead(head, patch, {}, out);
+  return writer_.WriteBare(*server_.transport_, {out.data(), size});
+}
+
+BodyKind H1ServerStream::SentKind(const ResponseHead& head) const {
+  const bool bodiless = head.status == 204 || head.status == 304 || head_.method == "HEAD";
+  if (bodiless) return BodyKind::kNone;
+  if (head.body == BodyKind::kLength) return BodyKind::kLength;
+  if (head.body == BodyKind::kNone) return BodyKind::kLength;  // content-length: 0
+  return head_.version == Version::kHttp11 ? BodyKind::kStreamed : BodyKind::kUntilClose;
+}
+
+bool H1ServerStream::MustClose() const {
+  return close_after_ || !parser_.keep_alive() || server_.draining_ ||
+         server_.served_ + 1 >= server_.options_.requests_max || !reader_.ended();
+}
+
+Step H1ServerStream::TrySendHead(const ResponseHead& head, const HeadPatch& patch,
+                                 std::string_view first, bool end) {
+  waiting_ = false;
+  const std::span<char> out = server_.shard_.scratch();
+  ResponseFraming framing;
+  BodyKind kind = BodyKind::kUntilClose;
+  upgraded_ = head.status == 101;
+  if (!upgraded_) {
+    kind = SentKind(head);
+    close_after_ = MustClose() || kind == BodyKind::kUntilClose;
+    framing.body = kind;
+    framing.content_length = head.body == BodyKind::kLength ? head.content_length : 0;
+    framing.close = close_after_;
+    framing.keep_alive = !close_after_ && head_.version == Version::kHttp10;
+    framing.length_is_told = head_.method == "HEAD" || head.status == 304;
+  }
+  const size_t size = WriteResponseHead(head, patch, framing, out);
+  if (size == 0) {
+    writer_.Cancel({ErrorKind::kInternal, Side::kLocal, false, "the response head is too long"});
+    return Step::kFailed;
+  }
+  if (upgraded_) reader_.StartRaw(*server_.transport_, reader_.leftover());
+  writer_.AllowTrailers(head_.accepts_trailers);
+  return writer_.Begin(*server_.transport_, {out.data(), size}, kind, framing.content_length, first,
+                       end);
+}
+
+size_t H1ServerStream::Park() {
+  waiting_ = true;
+  if (parked_) return 0;
+  const size_t head = parser_.head_bytes();
+  const std::string_view behind = reader_.leftover();
+  parked_ = std::make_unique<char[]>(head + behind.size());
+  std::memcpy(parked_.get(), block_.data(), head);
+  std::memcpy(parked_.get() + head, behind.data(), behind.size());
+  MoveHead(head_, block_.data(), parked_.get());
+  reader_.MoveBuffered(parked_.get() + head);
+  block_.Release();
+  return sizeof(*this) + head + behind.size() + head_.fields.heap_bytes();
+}
+
+bool H1ServerStream::gone() const {
+  const net::Transport& transport = *server_.transport_;
+  const bool half_closed =
+      waiting_ && transport.hung_up() && !server_.options_.half_close_parked_keeps;
+  return transport.broken() || half_closed;
+}
+
+void H1ServerStream::TellGone() {
+  if (gone() && gone_watch_.told != nullptr) gone_watch_.told(gone_watch_.context);
+}
+
+void H1ServerStream::Finish(const Error& error) {
+  gone_watch_ = {};
+  using Ending = H1Server::Ending;
+  if (!writer_.begun() || !writer_.ended()) {
+    // Nothing was said, or only half: the client must not take it for a whole.
+    const bool close = upgraded_ && error.ok();
+    return server_.EndExchange(close ? Ending::kClose : Ending::kReset);
+  }
+  if (upgraded_) return server_.EndExchange(Ending::kClose);
+  const bool unread = refused_ || !reader_.ended() || server_.transport_->readable();
+  if (close_after_ || !error.ok() || !reader_.ended()) {
+    return server_.EndExchange(unread || !reader_.leftover().empty() ? Ending::kLinger
+                                                                     : Ending::kClose);
+  }
+  server_.EndExchange(Ending::kReuse);
+}
+
+}  // namespace rouse::http

@@ -1,0 +1,78 @@
+#pragma once
+// What:      H1ServerStream: one request on an H1Server, from its first byte to Finish.
+// Owner:     the H1Server; its memory is pooled like a coroutine's frame. One shard.
+// Limits:    one block for the head (small, grown once to large), or while parked an exact copy.
+// Invariant: the head's views stay valid until Finish, across Park.
+
+#include <memory>
+
+#include "common/http/h1_server.h"
+
+namespace rouse::http {
+
+class H1ServerStream final : public ServerStream {
+ public:
+  explicit H1ServerStream(H1Server& server);
+
+  static void* operator new(size_t bytes) { return net::FramePool::Take(bytes); }
+  static void operator delete(void* stream, size_t bytes) { net::FramePool::Give(stream, bytes); }
+
+  // ---- for the connection
+  /// Reads once and parses. kMore: wait. kDone: the head is there. kFailed: error(), or the end
+  /// (ended()).
+  ParseStep ReadHead();
+  /// Begins with bytes that came behind the message before.
+  void StartWith(std::string_view bytes, net::Block block);
+  [[nodiscard]] bool holds_bytes() const { return used_ > parsed_; }
+  [[nodiscard]] bool started() const { return parser_.started(); }
+  [[nodiscard]] bool peer_ended() const { return peer_ended_; }
+  [[nodiscard]] const Error& error() const { return parser_.error(); }
+  void OpenBody();
+  /// Nothing more is read as HTTP: only a reply goes out.
+  void OpenRefused();
+  void TellGone();
+  [[nodiscard]] std::string_view leftover() const { return reader_.leftover(); }
+  [[nodiscard]] net::Block TakeLeftoverBlock();
+
+  // ---- ServerStream
+  [[nodiscard]] const RequestHead& head() const override { return head_; }
+  [[nodiscard]] const PeerInfo& peer() const override { return peer_; }
+  [[nodiscard]] BodyReader& request_body() override { return reader_; }
+  [[nodiscard]] BodyWriter& response_body() override { return writer_; }
+  Step TrySendInformational(const ResponseHead& head, const HeadPatch& patch) override;
+  Step TrySendHead(const ResponseHead& head, const HeadPatch& patch, std::string_view first,
+                   bool end) override;
+  [[nodiscard]] bool head_sent() const override { return writer_.begun(); }
+  size_t Park() override;
+  void Unpark() override { waiting_ = false; }
+  void OnGone(GoneWatch watch) override { gone_watch_ = watch; }
+  [[nodiscard]] bool gone() const override;
+  void CloseAfter() override { close_after_ = true; }
+  void Finish(const Error& error) override;
+
+ private:
+  static void SayContinue(void* self);
+  bool MakeRoom();
+  [[nodiscard]] BodyKind SentKind(const ResponseHead& head) const;
+  [[nodiscard]] bool MustClose() const;
+  [[nodiscard]] char* bytes() { return parked_ ? parked_.get() : block_.data(); }
+
+  H1Server& server_;
+  RequestParser parser_;
+  RequestHead head_;
+  PeerInfo peer_;
+  H1BodyReader reader_;
+  H1BodyWriter writer_;
+  net::Block block_;
+  std::unique_ptr<char[]> parked_;
+  size_t used_ = 0;    ///< bytes in the block
+  size_t parsed_ = 0;  ///< of these the parser has seen
+  GoneWatch gone_watch_;
+  bool peer_ended_ = false;
+  bool close_after_ = false;
+  bool refused_ = false;
+  bool upgraded_ = false;
+  bool waiting_ = false;  ///< parked, and no response begun
+};
+
+}  // namespace rouse::http

@@ -1,0 +1,206 @@
+#include "common/http/h1_writer.h"
+
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <string_view>
+
+namespace rouse::http {
+namespace {
+
+/// Appends to a span, or remembers that it did not fit.
+class Output {
+ public:
+  explicit Output(std::span<char> out) : out_(out) {}
+
+  void Add(std::string_view text) {
+    if (text.size() > out_.size() - used_) {
+      full_ = true;
+      return;
+    }
+    std::memcpy(out_.data() + used_, text.data(), text.size());
+    used_ += text.size();
+  }
+  void AddField(std::string_view name, std::string_view value) {
+    if (name.size() + value.size() + 4 > out_.size() - used_) {
+      full_ = true;
+      return;
+    }
+    char* at = out_.data() + used_;
+    std::memcpy(at, name.data(), name.size());
+    at += name.size();
+    *at++ = ':';
+    *at++ = ' ';
+    std::memcpy(at, value.data(), value.size());
+    at += value.size();
+    *at++ = '\r';
+    *at++ = '\n';
+    used_ = static_cast<size_t>(at - out_.data());
+  }
+  void AddNumberField(std::string_view name, uint64_t value) {
+    std::array<char, 20> digits{};
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+    AddField(name, {digits.data(), static_cast<size_t>(end - digits.data())});
+  }
+  [[nodiscard]] size_t size() const { return full_ ? 0 : used_; }
+
+ private:
+  std::span<char> out_;
+  size_t used_ = 0;
+  bool full_ = false;
+};
+
+constexpr uint64_t Bit(HeaderId id) { return uint64_t{1} << static_cast<unsigned>(id); }
+
+/// Written from the head itself, or not at all.
+constexpr uint64_t kOurs = Bit(HeaderId::kHost) | Bit(HeaderId::kContentLength) |
+                           Bit(HeaderId::kTransferEncoding) | Bit(HeaderId::kConnection) |
+                           Bit(HeaderId::kKeepAlive) | Bit(HeaderId::kProxyConnection) |
+                           Bit(HeaderId::kUpgrade) | Bit(HeaderId::kTe) | Bit(HeaderId::kExpect);
+
+void AddFields(const HeaderMap& fields, const HeadPatch& patch, Output& out) {
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const HeaderId id = fields.id(i);
+    const bool ours = id != HeaderId::kOther && (kOurs & Bit(id)) != 0;
+    if (!ours && !patch.dropped(i)) out.AddField(fields.name(i), fields.value(i));
+  }
+  for (const HeadPatch::Addition& addition : patch.additions()) {
+    const HeaderId id = IdOf(addition.name);
+    const bool ours = id != HeaderId::kOther && (kOurs & Bit(id)) != 0;
+    if (!ours) out.AddField(addition.name, addition.value);
+  }
+}
+
+void AddFraming(BodyKind body, uint64_t length, Output& out) {
+  if (body == BodyKind::kLength) out.AddNumberField("content-length", length);
+  if (body == BodyKind::kStreamed) out.Add("transfer-encoding: chunked\r\n");
+}
+
+std::string_view ReasonOf(int status) {
+  switch (status) {
+    case 100:
+      return "Continue";
+    case 101:
+      return "Switching Protocols";
+    case 200:
+      return "OK";
+    case 204:
+      return "No Content";
+    case 400:
+      return "Bad Request";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 413:
+      return "Content Too Large";
+    case 414:
+      return "URI Too Long";
+    case 417:
+      return "Expectation Failed";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
+    case 508:
+      return "Loop Detected";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+size_t WriteRequestHead(const RequestHead& head, const HeadPatch& patch, std::span<char> span) {
+  Output out(span);
+  out.Add(head.method);
+  out.Add(" ");
+  out.Add(head.path);
+  out.Add(" HTTP/1.1\r\n");
+  out.AddField("host", head.authority);
+  AddFields(head.fields, patch, out);
+  BodyKind body = head.body;
+  uint64_t length = head.content_length;
+  // An empty body that was said to be one stays said (RFC 9110 section 8.6).
+  if (body == BodyKind::kNone && head.fields.has(HeaderId::kContentLength)) {
+    body = BodyKind::kLength;
+    length = 0;
+  }
+  AddFraming(body, length, out);
+  if (!head.upgrade.empty()) {
+    out.Add("connection: upgrade\r\n");
+    out.AddField("upgrade", head.upgrade);
+  } else if (head.accepts_trailers) {
+    out.Add("connection: te\r\nte: trailers\r\n");
+  }
+  out.Add("\r\n");
+  return out.size();
+}
+
+size_t WriteResponseHead(const ResponseHead& head, const HeadPatch& patch,
+                         const ResponseFraming& framing, std::span<char> span) {
+  Output out(span);
+  const std::array<char, 13> line = {'H',
+                                     'T',
+                                     'T',
+                                     'P',
+                                     '/',
+                                     '1',
+                                     '.',
+                                     '1',
+                                     ' ',
+                                     static_cast<char>('0' + head.status / 100 % 10),
+                                     static_cast<char>('0' + head.status / 10 % 10),
+                                     static_cast<char>('0' + head.status % 10),
+                                     ' '};
+  out.Add({line.data(), line.size()});
+  out.Add(head.reason.empty() ? ReasonOf(head.status) : head.reason);
+  out.Add("\r\n");
+  AddFields(head.fields, patch, out);
+  if (framing.length_is_told) {
+    if (const auto told = head.fields.Find(HeaderId::kContentLength)) {
+      out.AddField("content-length", *told);
+    }
+  } else {
+    AddFraming(framing.body, framing.content_length, out);
+  }
+  if (head.status == 101) {
+    out.Add("connection: upgrade\r\n");
+    out.AddField("upgrade", head.fields.Find(HeaderId::kUpgrade).value_or("websocket"));
+  } else if (framing.close) {
+    out.Add("connection: close\r\n");
+  } else if (framing.keep_alive) {
+    out.Add("connection: keep-alive\r\n");
+  }
+  out.Add("\r\n");
+  return out.size();
+}
+
+size_t WriteChunkHeader(uint64_t size, std::span<char, kChunkHeaderMax> out) {
+  char* end = std::to_chars(out.data(), out.data() + out.size() - 2, size, 16).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  return static_cast<size_t>(end - out.data());
+}
+
+size_t WriteLastChunk(const Trailers* trailers, std::span<char> span) {
+  Output out(span);
+  out.Add("0\r\n");
+  if (trailers != nullptr) AddFields(*trailers, {}, out);
+  out.Add("\r\n");
+  return out.size();
+}
+
+}  // namespace rouse::http
