@@ -7,6 +7,7 @@
 namespace rouse::autoscaler::log_event {
 
 inline constexpr std::string_view kStarted = "autoscaler_started";
+inline constexpr std::string_view kClusterUnknown = "cluster_unknown";
 inline constexpr std::string_view kStopping = "autoscaler_stopping";
 inline constexpr std::string_view kLeading = "leading";
 inline constexpr std::string_view kFollowing = "following";
