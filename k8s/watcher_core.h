@@ -23,8 +23,7 @@ namespace rouse::k8s {
 struct WatchLimits {
   Duration backoff_first = std::chrono::milliseconds(800);
   Duration backoff_most = std::chrono::seconds(30);
-  Duration healthy_after =
-      std::chrono::minutes(2);  ///< a watch this old has proved the server well
+  Duration healthy_after = std::chrono::minutes(2);  ///< a watch this old has proved itself
   Duration timeout_least = std::chrono::seconds(300);
   Duration timeout_most = std::chrono::seconds(600);
   Duration silence_max = std::chrono::seconds(90);  ///< no event, no bookmark: the stream is dead
