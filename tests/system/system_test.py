@@ -1,0 +1,194 @@
+"""The three programs together, as users run them: short tests. `python3 -m unittest` style; see README.md."""
+
+import asyncio
+import json
+import subprocess
+import time
+import unittest
+import urllib.request
+
+from client import Callers, Connection
+from cluster import BIN, Cluster, wait_until, workload
+
+
+def run(coroutine):
+    return asyncio.run(coroutine)
+
+
+class Wake(unittest.TestCase):
+    """One cluster for all: each test has workloads of its own."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster(shards=2).__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.cluster.__exit__()
+
+    def add(self, name, **options):
+        self.cluster.apply(*workload(name, **options))
+        self.cluster.routed([name])
+        return f"{name}.default"
+
+    def test_a_sleeping_function_answers_its_first_request(self):
+        host = self.add("first")
+        answer = run(Connection(self.cluster.proxy_port).request(host))
+        self.assertEqual(answer.status, 200)
+        self.assertIn(b"hello from first", answer.body)
+        self.assertEqual(self.cluster.deployment("first")["spec"]["replicas"], 1)
+
+    def test_the_cold_start_is_told_where_the_workload_asks(self):
+        host = self.add("told", annotations={"rouse.dev/server-timing": "true"})
+        answer = run(Connection(self.cluster.proxy_port).request(host))
+        self.assertEqual(answer.status, 200)
+        self.assertIn("dur=", answer.headers.get("server-timing", ""))
+        warm = run(Connection(self.cluster.proxy_port).request(host))
+        self.assertNotIn("server-timing", warm.headers)
+
+    def test_a_held_upload_arrives_whole(self):
+        host = self.add("upload")
+        body = bytes(range(256)) * 4096
+        answer = run(Connection(self.cluster.proxy_port).request(host, "/", "POST", body))
+        self.assertEqual(answer.status, 200)
+
+    def test_load_scales_out_and_silence_scales_to_zero(self):
+        host = self.add("wave", annotations={"autoscaling.knative.dev/target": "5",
+                                             "autoscaling.knative.dev/max-scale": "3"})
+
+        async def load():
+            async with Callers(self.cluster.proxy_port, host, 20, "/?ms=50") as callers:
+                began = time.monotonic()
+                while time.monotonic() - began < 20:
+                    await asyncio.sleep(0.2)
+                    ready = self.cluster.deployment("wave").get("status", {}).get("readyReplicas", 0)
+                    if ready >= 3:
+                        break
+            return callers, ready
+        callers, ready = run(load())
+        self.assertEqual(callers.failures, [])
+        self.assertEqual(ready, 3)
+        wait_until(lambda: self.cluster.asleep("wave"), 40, "wave did not go back to zero")
+
+    def test_a_pod_never_has_more_in_flight_than_its_limit(self):
+        host = self.add("limited", annotations={"rouse.dev/concurrency-limit": "3",
+                                                "autoscaling.knative.dev/max-scale": "1"})
+
+        async def burst():
+            connections = [Connection(self.cluster.proxy_port) for _ in range(60)]
+            answers = await asyncio.gather(*(c.request(host, "/?ms=10") for c in connections))
+            stats = await connections[0].request(host, "/stats")
+            return answers, json.loads(stats.body)
+        answers, stats = run(burst())
+        self.assertEqual({a.status for a in answers}, {200})
+        self.assertGreaterEqual(stats["served"], 60)
+        self.assertLessEqual(stats["in_flight_max"], 3)
+
+    def test_a_workload_that_cannot_start_is_answered_at_its_hold_timeout(self):
+        host = self.add("broken", command=["false"], annotations={"rouse.dev/hold-timeout": "1s"})
+        answer = run(Connection(self.cluster.proxy_port).request(
+            host, headers={"accept": "application/json"}))
+        self.assertEqual(answer.status, 504)
+        self.assertEqual(answer.headers["x-rouse-error"], "cold_start_timeout")
+        self.assertIn("retry-after", answer.headers)
+        json.loads(answer.body)
+
+    def test_an_unknown_host_is_404_and_wakes_nothing(self):
+        answer = run(Connection(self.cluster.proxy_port).request("nobody.example"))
+        self.assertEqual(answer.status, 404)
+        self.assertEqual(answer.headers["x-rouse-error"], "no_route")
+
+    def test_pages_say_what_is_going_on(self):
+        host = self.add("seen")
+        run(Connection(self.cluster.proxy_port).request(host))
+        for port, path, expected in (
+                (self.cluster.proxy_admin, "/workloads", "default/seen"),
+                (self.cluster.proxy_admin, "/config", "hold-timeout"),
+                (self.cluster.scaler_admin, "/workloads", "default/seen"),
+                (self.cluster.scaler_admin, "/decisions", "default/seen")):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                text = answer.read().decode()
+            json.loads(text)
+            self.assertIn(expected, text, path)
+        self.assertGreaterEqual(self.cluster.metric("rouse_proxy_cold_starts_total", "default/seen"), 1)
+
+    def test_a_changed_template_rolls_without_a_failed_request(self):
+        host = self.add("rolled", annotations={"autoscaling.knative.dev/min-scale": "2"})
+
+        async def roll():
+            async with Callers(self.cluster.proxy_port, host, 8, "/?ms=5") as callers:
+                await asyncio.sleep(1)
+                old = {p["metadata"]["name"] for p in self.cluster.pods("rolled")}
+                self.cluster.call(
+                    "PATCH", "/apis/apps/v1/namespaces/default/deployments/rolled",
+                    {"spec": {"template": {"metadata": {"annotations": {"version": "2"}}}}},
+                    "application/merge-patch+json")
+                for _ in range(100):
+                    await asyncio.sleep(0.1)
+                    now = {p["metadata"]["name"] for p in self.cluster.pods("rolled")}
+                    if now and not now & old:
+                        break
+            return callers, now & old
+        callers, left = run(roll())
+        self.assertEqual(left, set())
+        self.assertEqual(callers.failures, [])
+        self.assertGreater(callers.done, 100)
+
+
+class Faults(unittest.TestCase):
+    def test_warm_traffic_does_not_notice_the_api_or_the_autoscaler_going(self):
+        with Cluster() as cluster:
+            cluster.apply(*workload("warm", annotations={"autoscaling.knative.dev/min-scale": "1"}))
+            cluster.apply(*workload("later"))
+            cluster.routed(["warm", "later"])
+
+            async def faults():
+                await Connection(cluster.proxy_port).request("warm.default")
+                async with Callers(cluster.proxy_port, "warm.default", 8) as callers:
+                    cluster.faults({"cutWatches": True})
+                    await asyncio.sleep(0.5)
+                    cluster.autoscaler.kill()
+                    await asyncio.sleep(1)
+                    cluster.faults({"down": {"duration": "1s"}})
+                    await asyncio.sleep(1.5)
+                    await asyncio.to_thread(cluster.start, cluster.autoscaler, cluster.scaler_health)
+                return callers, await Connection(cluster.proxy_port).request("later.default")
+            callers, later = run(faults())
+            self.assertEqual(callers.failures, [])
+            self.assertGreater(callers.done, 500)
+            self.assertEqual(later.status, 200)
+
+    def test_a_proxy_that_is_told_to_stop_answers_what_it_holds(self):
+        with Cluster(proxy_flags=("--drain-delay", "0s")) as cluster:
+            cluster.apply(*workload("held", env={"START_DELAY_MS": 800}))
+            cluster.routed(["held"])
+
+            async def drain():
+                held = asyncio.create_task(Connection(cluster.proxy_port).request("held.default"))
+                await asyncio.sleep(0.3)
+                cluster.proxy.process.terminate()
+                return await held
+            answer = run(drain())
+            self.assertEqual(answer.status, 200)
+            self.assertEqual(answer.headers.get("connection"), "close")
+            self.assertEqual(cluster.proxy.process.wait(10), 0)
+
+
+class CommandLine(unittest.TestCase):
+    def test_each_program_says_its_version_and_help(self):
+        for name in ("rouse-proxy", "rouse-autoscaler", "rouse-local"):
+            for flag in ("--version", "--help"):
+                done = subprocess.run([BIN / name, flag], capture_output=True, text=True, timeout=10, check=False)
+                self.assertEqual(done.returncode, 0, f"{name} {flag}: {done.stderr}")
+                self.assertIn(name, done.stdout)
+
+    def test_a_misspelt_flag_is_refused_with_the_nearest_name(self):
+        for name in ("rouse-proxy", "rouse-autoscaler"):
+            done = subprocess.run([BIN / name, "--kubeconfg=x"], capture_output=True, text=True, timeout=10,
+                                  check=False)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("kubeconfig", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
