@@ -5,7 +5,18 @@
 //   /?ms=50      the same, after 50 ms of pretended work
 //   /stats       {"served": ..., "in_flight_max": ...} as the function itself counts
 //
+// Each answer tells how long the function took from its first instruction to listening
+// (x-exec-to-listening-ms) and in which place its request came (x-place).
+//
 // START_DELAY_MS makes it slow to start. On SIGTERM it stops accepting, finishes what runs, and exits.
+
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <string>
+#include <thread>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -14,13 +25,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
-#include <string>
-#include <thread>
-
 namespace {
 
 std::atomic<bool> draining{false};
@@ -28,6 +32,14 @@ std::atomic<int> in_flight{0};
 std::atomic<int> in_flight_max{0};
 std::atomic<long> served{0};
 std::atomic<int> connections{0};
+std::atomic<long> places{0};
+double start_ms = 0;  // from main to listening
+
+double NowMs() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
+}
 
 /// An environment variable's number, or `otherwise` where it is unset.
 long NumberFrom(const char* name, long otherwise) {
@@ -47,6 +59,7 @@ std::string LowerCase(std::string text) {
 }
 
 std::string Answer(const std::string& head) {
+  const long place = places++;
   const int now = ++in_flight;
   for (int most = in_flight_max; now > most && !in_flight_max.compare_exchange_weak(most, now);) {
   }
@@ -63,7 +76,9 @@ std::string Answer(const std::string& head) {
     body = std::string("hello from ") + (pod == nullptr ? "a pod" : pod) + "\n";
   }
   return "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: " +
-         std::to_string(body.size()) + (draining ? "\r\nconnection: close" : "") + "\r\n\r\n" + body;
+         std::to_string(body.size()) + "\r\nx-exec-to-listening-ms: " + std::to_string(start_ms) +
+         "\r\nx-place: " + std::to_string(place) + (draining ? "\r\nconnection: close" : "") +
+         "\r\n\r\n" + body;
 }
 
 /// Reads one head and its body (by content-length) into `buffer`; false at the end of the connection.
@@ -105,6 +120,7 @@ void Serve(int socket) {
 }  // namespace
 
 int main() {
+  const double began = NowMs();
   signal(SIGTERM, [](int) { draining = true; });
   if (const long delay = NumberFrom("START_DELAY_MS", 0); delay > 0) {
     poll(nullptr, 0, static_cast<int>(delay));
@@ -122,6 +138,7 @@ int main() {
     std::perror("bind");
     return 1;
   }
+  start_ms = NowMs() - began;
   while (!draining) {
     pollfd readable{listener, POLLIN, 0};
     if (poll(&readable, 1, 100) <= 0) continue;

@@ -1,0 +1,368 @@
+#!/usr/bin/env python3
+"""The project's bars, measured on the three programs as users run them. See README.md.
+
+    bars.py [--list] [--json FILE] [NAME ...]
+
+Exits 1 where a bar is missed; the table says which, and by how much.
+"""
+
+import argparse
+import asyncio
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+
+from client import Callers, Connection, quantile
+from cluster import Cluster, wait_until, workload
+
+BARS = {}
+
+
+def bar(name, what):
+    def register(function):
+        BARS[name] = (what, function)
+        return function
+    return register
+
+
+class Figures:
+    """What was measured, and whether it meets its bar."""
+
+    def __init__(self):
+        self.rows = []
+
+    def most(self, what, value, limit, unit=""):
+        self.rows.append((what, value, f"<= {limit}", unit, value <= limit))
+
+    def least(self, what, value, limit, unit=""):
+        self.rows.append((what, value, f">= {limit}", unit, value >= limit))
+
+    def tell(self, what, value, unit=""):
+        self.rows.append((what, value, "", unit, True))
+
+
+def scaled_to_zero(cluster, name):
+    """Takes a workload to zero and waits until its pods are gone and the proxy knows."""
+    cluster.scale(name, 0)
+    wait_until(lambda: not cluster.pods(name), 20, f"{name} still has pods")
+    wait_until(lambda: endpoints(cluster, name) == 0, 5, f"the proxy still knows pods of {name}")
+
+
+def endpoints(cluster, name):
+    with urllib.request.urlopen(f"http://127.0.0.1:{cluster.proxy_admin}/workloads", timeout=5) as answer:
+        page = json.loads(answer.read())
+    for one in page["workloads"]:
+        if one["name"] == f"default/{name}":
+            return len(one["endpoints"])
+    return -1
+
+
+@bar("cold_start", "overhead of a cold start, 200 wakes: all but the function's own exec-to-listening")
+def cold_start(figures, rounds=200):
+    with Cluster() as cluster:
+        cluster.apply(*workload("cold", grace=1))
+        cluster.routed(["cold"])
+        overheads, wholes, own = [], [], []
+        connection = Connection(cluster.proxy_port)
+        for _ in range(rounds):
+            answer = asyncio.run(fresh(connection, "cold.default"))
+            assert answer.status == 200, answer
+            start = float(answer.headers.get("x-exec-to-listening-ms", "nan")) / 1000
+            wholes.append(answer.seconds * 1000)
+            own.append(start * 1000)
+            overheads.append((answer.seconds - start) * 1000)
+            scaled_to_zero(cluster, "cold")
+    figures.tell("whole, p50", quantile(wholes, 0.5), "ms")
+    figures.tell("function's exec to listening, p50", quantile(own, 0.5), "ms")
+    figures.most("overhead, p50", quantile(overheads, 0.5), 15, "ms")
+    figures.most("overhead, p99", quantile(overheads, 0.99), 40, "ms")
+
+
+async def fresh(connection, host):
+    connection.close()
+    answer = await connection.request(host)
+    connection.close()
+    return answer
+
+
+@bar("hundred_at_once", "100 sleeping functions, one request each at the same moment")
+def hundred_at_once(figures):
+    with Cluster() as cluster:
+        names = [f"fn-{i}" for i in range(100)]
+        for name in names:
+            cluster.apply(*workload(name))
+        cluster.routed(names)
+
+        async def ask():
+            began = time.monotonic()
+            answers = await asyncio.gather(
+                *(Connection(cluster.proxy_port).request(f"{name}.default") for name in names))
+            return answers, time.monotonic() - began
+        answers, seconds = asyncio.run(ask())
+    figures.least("answered 200", sum(a.status == 200 for a in answers), 100)
+    figures.most("until the last answer", seconds, 3, "s")
+
+
+@bar("parked_in_order", "1 000 requests parked on one sleeping function with a limit of 10 per pod")
+def parked_in_order(figures):
+    for shards in (1, 2):
+        with Cluster(shards=shards) as cluster:
+            cluster.apply(*workload("queue", env={"START_DELAY_MS": 3000}, annotations={
+                "rouse.dev/concurrency-limit": "10", "autoscaling.knative.dev/max-scale": "1"}))
+            cluster.routed(["queue"])
+
+            async def ask():
+                tasks = []
+                for i in range(1000):
+                    connection = Connection(cluster.proxy_port)
+                    tasks.append(asyncio.create_task(
+                        connection.request("queue.default", f"/?ms=2&order={i}")))
+                    await asyncio.sleep(0.0012)
+                answers = await asyncio.gather(*tasks)
+                stats = await Connection(cluster.proxy_port).request("queue.default", "/stats")
+                return answers, json.loads(stats.body)
+            answers, stats = asyncio.run(ask())
+            figures.least(f"{shards} shards: answered 200", sum(a.status == 200 for a in answers), 1000)
+            figures.most(f"{shards} shards: in flight at the pod", stats["in_flight_max"], 10)
+            # The function numbers what it gets. With ten at a time, arrival may trail dispatch by up to ten.
+            places = [int(a.headers.get("x-place", -1)) for a in answers]
+            late = max(abs(place - i) for i, place in enumerate(places))
+            figures.most(f"{shards} shards: places out of order", late, 10)
+
+
+def run_callers(cluster, host, seconds, faults, callers=8):
+    async def drive():
+        await Connection(cluster.proxy_port).request(host)
+        async with Callers(cluster.proxy_port, host, callers) as running:
+            stop = time.monotonic() + seconds
+            while time.monotonic() < stop:
+                await asyncio.to_thread(faults)
+                await asyncio.sleep(0.05)
+        return running
+    return asyncio.run(drive())
+
+
+def wrk(cluster, host, seconds, connections=32):
+    """Warm traffic by wrk in the background: fast enough for counts that Python cannot make."""
+    return subprocess.Popen(
+        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-H", f"Host: {host}",
+         f"http://127.0.0.1:{cluster.proxy_port}/"], stdout=subprocess.PIPE, text=True)
+
+
+def wrk_result(process):
+    text = process.communicate()[0]
+    total = int(re.search(r"(\d+) requests in", text).group(1))
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    errors = re.search(r"connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+    failed = (int(bad.group(1)) if bad else 0) + (sum(map(int, errors.groups())) if errors else 0)
+    return total, failed
+
+
+@bar("warm_under_faults", "warm traffic while the API is down, watches are cut, the autoscaler is killed every 2 s")
+def warm_under_faults(figures):
+    subprocess.run([str(pathlib.Path(__file__).resolve().parents[2] / "third_party/install.sh"), "bench"], check=True)
+    with Cluster() as cluster:
+        cluster.apply(*workload("warm", annotations={"autoscaling.knative.dev/min-scale": "1"}))
+        cluster.routed(["warm"])
+        asyncio.run(Connection(cluster.proxy_port).request("warm.default"))
+        total = 0
+        for what, act in (
+                ("API down", lambda: cluster.faults({"down": {"duration": "10s"}})),
+                ("watches cut each second", lambda: cluster.faults({"cutWatchesEvery": "1s"})),
+                ("autoscaler killed every 2 s", None)):
+            load = wrk(cluster, "warm.default", 12)
+            if act:
+                act()
+            while load.poll() is None:
+                if not act:
+                    cluster.autoscaler.kill()
+                    cluster.autoscaler.start()
+                try:
+                    load.wait(2)
+                except subprocess.TimeoutExpired:
+                    pass
+            done, failed = wrk_result(load)
+            total += done
+            figures.most(f"{what}: failed of {done}", failed, 0)
+            cluster.start(cluster.autoscaler, cluster.scaler_health) if not act else None
+            wait_until(lambda: cluster.status(cluster.api_port, "/readyz") == 200, 15, "the API is not back")
+            try:
+                cluster.call("DELETE", "/rouse.local/faults")
+            except OSError:
+                pass
+        figures.least("requests in all", total, 100_000)
+
+
+@bar("removed_while_serving", "pods removed under load, half GET, half POST; functions that drain on SIGTERM")
+def removed_while_serving(figures, rounds=250):
+    with Cluster() as cluster:
+        cluster.apply(*workload("churn", annotations={"autoscaling.knative.dev/min-scale": "2",
+                                                      "autoscaling.knative.dev/max-scale": "3"}))
+        cluster.routed(["churn"])
+
+        async def drive():
+            await Connection(cluster.proxy_port).request("churn.default")
+            removed = 0
+            async with Callers(cluster.proxy_port, "churn.default", 6, "/?ms=3") as getting:
+                async with Callers(cluster.proxy_port, "churn.default", 6, "/?ms=3", "POST",
+                                   b"x" * 512) as posting:
+                    while removed < rounds * 2:
+                        pods = await asyncio.to_thread(cluster.pods, "churn")
+                        ready = [p for p in pods if not p["metadata"].get("deletionTimestamp") and any(
+                            c["type"] == "Ready" and c["status"] == "True"
+                            for c in p.get("status", {}).get("conditions", []))]
+                        if len(ready) >= 2:
+                            name = ready[0]["metadata"]["name"]
+                            await asyncio.to_thread(
+                                cluster.call, "DELETE", f"/api/v1/namespaces/default/pods/{name}")
+                            removed += 1
+                        await asyncio.sleep(0.02)
+            return getting, posting, removed
+        getting, posting, removed = asyncio.run(drive())
+    figures.tell("pods removed", removed)
+    figures.tell("requests", getting.done + posting.done)
+    figures.most("failed GET", len(getting.failures), 0)
+    figures.most("failed POST", len(posting.failures), 0)
+    for failure in (getting.failures + posting.failures)[:5]:
+        print(f"    {failure}", file=sys.stderr)
+
+
+@bar("cold_burst", "10 000 cold requests on one workload while another, warm, is called steadily")
+def cold_burst(figures):
+    with Cluster(proxy_flags=("--parked-max", "20000")) as cluster:
+        cluster.apply(*workload("burst", env={"START_DELAY_MS": 4000},
+                                annotations={"rouse.dev/parked-max": "20000"}))
+        cluster.apply(*workload("steady", annotations={"autoscaling.knative.dev/min-scale": "1"}))
+        cluster.routed(["burst", "steady"])
+
+        async def drive():
+            await Connection(cluster.proxy_port).request("steady.default")
+            async with Callers(cluster.proxy_port, "steady.default", 2, pause=0.002) as quiet:
+                await asyncio.sleep(5)
+            raw = []
+            async with Callers(cluster.proxy_port, "steady.default", 2, pause=0.002) as loud:
+                for _ in range(10_000):
+                    reader, writer = await asyncio.open_connection("127.0.0.1", cluster.proxy_port)
+                    writer.write(b"GET / HTTP/1.1\r\nhost: burst.default\r\n\r\n")
+                    raw.append((reader, writer))
+                await asyncio.sleep(1)
+            parked = cluster.metric("rouse_proxy_parked_requests", "default/burst")
+            good = 0
+            for reader, writer in raw:
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n"), 60)
+                good += b" 200 " in head
+                writer.close()
+            return quiet, loud, parked, good
+        quiet, loud, parked, good = asyncio.run(drive())
+    figures.tell("parked after the burst", parked)
+    figures.least("cold ones answered 200", good, 10_000)
+    figures.most("warm failed", len(loud.failures), 0)
+    figures.most("warm p99, as a multiple of quiet", quantile(loud.seconds, 0.99) / quantile(quiet.seconds, 0.99), 2)
+
+
+@bar("idle", "both programs idle for 60 s in the tour's state")
+def idle(figures, seconds=60):
+    with Cluster() as cluster:
+        for name in ("hello-cpp", "hello-python", "hello-slow"):
+            cluster.apply(*workload(name))
+        cluster.routed(["hello-cpp", "hello-python", "hello-slow"])
+        time.sleep(2)
+        before = {p.name: p.cpu_seconds() for p in (cluster.proxy, cluster.autoscaler)}
+        time.sleep(seconds)
+        for process in (cluster.proxy, cluster.autoscaler):
+            share = (process.cpu_seconds() - before[process.name]) / seconds * 100
+            figures.most(f"{process.name}, share of a core", share, 0.3, "%")
+            figures.tell(f"{process.name}, RSS", process.rss_kib() / 1024, "MiB")
+
+
+@bar("held_uploads", "2 GiB uploaded to sleeping functions, limit 256 MiB: RSS and sockets")
+def held_uploads(figures):
+    with Cluster(proxy_flags=("--parked-bytes-max", "256MiB")) as cluster:
+        names = [f"up-{i}" for i in range(8)]
+        for name in names:
+            cluster.apply(*workload(name, command=["sleep", "60"], annotations={"rouse.dev/hold-timeout": "8s"}))
+        cluster.routed(names)
+        before = cluster.proxy.rss_kib()
+        peak = {"rss": 0, "sockets": 0}
+
+        async def upload(name):
+            """16 MiB, or as much of it as is taken before the answer."""
+            reader, writer = await asyncio.open_connection("127.0.0.1", cluster.proxy_port)
+            size = 16 << 20
+            writer.write(f"POST / HTTP/1.1\r\nhost: {name}.default\r\ncontent-length: {size}\r\n\r\n".encode())
+
+            async def push():
+                try:
+                    for _ in range(size // 65536):
+                        writer.write(b"x" * 65536)
+                        await writer.drain()
+                except OSError:
+                    pass
+            pushing = asyncio.create_task(push())
+            try:
+                head = await reader.readuntil(b"\r\n")
+                return int(head.split(b" ")[1])
+            except (OSError, asyncio.IncompleteReadError):
+                return 0
+            finally:
+                pushing.cancel()
+                writer.close()
+
+        async def watch(done):
+            while not done.is_set():
+                peak["rss"] = max(peak["rss"], cluster.proxy.rss_kib())
+                text = await asyncio.to_thread(
+                    lambda: subprocess.run(["ss", "-tmnH", "sport", "=", f":{cluster.proxy_port}"],
+                                           capture_output=True, text=True, check=False).stdout)
+                peak["sockets"] = max(peak["sockets"],
+                                      sum(int(n) for n in re.findall(r"skmem:\(r(\d+)", text)) // 1024)
+                await asyncio.sleep(0.2)
+
+        async def drive():
+            done = asyncio.Event()
+            watching = asyncio.create_task(watch(done))
+            statuses = await asyncio.gather(*(upload(names[i % 8]) for i in range(128)))
+            done.set()
+            await watching
+            return statuses
+        statuses = asyncio.run(drive())
+    figures.tell("answers", {s: statuses.count(s) for s in sorted(set(statuses))})
+    figures.most("answers other than 413, 429, 503, 504", sum(s not in (413, 429, 503, 504) for s in statuses), 0)
+    figures.most("growth of RSS and receive queues", (peak["rss"] - before + peak["sockets"]) / 1024, 282, "MiB")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--json", metavar="FILE")
+    options = parser.parse_args()
+    if options.list:
+        for name, (what, _) in BARS.items():
+            print(f"{name:24}{what}")
+        return 0
+    unknown = [name for name in options.names if name not in BARS]
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}; --list names them")
+    result, missed = {}, 0
+    for name in options.names or BARS:
+        what, function = BARS[name]
+        print(f"\n{name}: {what}", flush=True)
+        figures = Figures()
+        function(figures)
+        result[name] = {row[0]: row[1] for row in figures.rows}
+        for row, value, limit, unit, good in figures.rows:
+            shown = f"{value:.3g}" if isinstance(value, float) else str(value)
+            missed += not good
+            print(f"    {row:44} {shown:>12} {unit:4} {limit:12} {'' if good else 'MISSED'}", flush=True)
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
