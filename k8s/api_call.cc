@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "k8s/api_status.h"
 #include "k8s/json_split.h"
 
 namespace rouse::k8s {
@@ -24,14 +25,14 @@ bool Success(int status) { return status >= 200 && status < 300; }
 
 // ---- one answer -------------------------------------------------------------------------------
 
-UnaryCall::UnaryCall(ApiClient& client, ApiRequest request, BodyHandler handler)
-    : client_(client), request_(std::move(request)), handler_(std::move(handler)) {
-  const TimePoint now = client_.loop().now();
+UnaryCall::UnaryCall(ApiSession& session, ApiRequest request, BodyHandler handler)
+    : session_(session), request_(std::move(request)), handler_(std::move(handler)) {
+  const TimePoint now = session_.now();
   deadline_ = Later(now, request_.deadline);
-  const TimePoint start = client_.budget(request_.call_class).Reserve(now);
-  ++client_.counters_.calls;
-  if (start > now) ++client_.counters_.throttled;
-  deadline_timer_ = client_.loop().At(deadline_, [this] {
+  const TimePoint start = session_.budget(request_.call_class).Reserve(now);
+  ++session_.counters.calls;
+  if (start > now) ++session_.counters.throttled;
+  deadline_timer_ = session_.loop().At(deadline_, [this] {
     deadline_timer_ = 0;
     End(absl::DeadlineExceededError(request_.method + " " + request_.path +
                                     (http_ ? ": no answer in time" : ": waited for its turn")));
@@ -44,12 +45,12 @@ UnaryCall::UnaryCall(ApiClient& client, ApiRequest request, BodyHandler handler)
 }
 
 UnaryCall::~UnaryCall() {
-  client_.loop().Cancel(deadline_timer_);
-  client_.loop().Cancel(begin_timer_);
+  session_.loop().Cancel(deadline_timer_);
+  session_.loop().Cancel(begin_timer_);
 }
 
 void UnaryCall::BeginAt(TimePoint when) {
-  begin_timer_ = client_.loop().At(when, [this] {
+  begin_timer_ = session_.loop().At(when, [this] {
     begin_timer_ = 0;
     Begin();
   });
@@ -57,11 +58,11 @@ void UnaryCall::BeginAt(TimePoint when) {
 
 void UnaryCall::Begin() {
   http_ = nullptr;
-  hold_ = std::make_unique<Hold>(client_);
+  hold_ = std::make_unique<Hold>(session_);
   status_ = 0;
   body_.clear();
-  control::HttpRequest request = client_.Prepare(request_);
-  const Duration left = deadline_ - client_.loop().now();
+  control::HttpRequest request = session_.Prepare(request_);
+  const Duration left = deadline_ - session_.now();
   request.limits.head_timeout = left;
   request.limits.idle_timeout = left;
   control::HttpHandlers handlers;
@@ -75,11 +76,11 @@ void UnaryCall::Begin() {
 
 void UnaryCall::OnHead(int status, const control::Headers& headers) {
   status_ = status;
-  retry_after_ = RetryAfter(headers, client_.loop().clock().wall());
+  retry_after_ = RetryAfter(headers, session_.loop().clock().wall());
 }
 
 void UnaryCall::OnData(std::string_view data) {
-  if (body_.size() + data.size() > client_.options_.limits.reply_bytes_max) {
+  if (body_.size() + data.size() > session_.options.limits.reply_bytes_max) {
     return End(absl::ResourceExhaustedError(request_.path + ": the answer is too large"));
   }
   body_ += data;
@@ -92,28 +93,28 @@ void UnaryCall::OnEnd(const absl::Status& status) {
   }
   if (Success(status_)) return End(std::move(body_));
   if (status_ == 401) {
-    ++client_.counters_.unauthorized;
+    ++session_.counters.unauthorized;
     if (!repeated_) {
       repeated_ = true;
-      client_.credentials_.Refresh();
-      return BeginAt(client_.loop().now());
+      session_.credentials.Refresh();
+      return BeginAt(session_.now());
     }
   }
   const absl::Status refused = StatusFromReply(status_, body_, retry_after_);
   const std::optional<ApiFailure> failure = FailureOf(refused);
   if (failure && failure->retry_after && (status_ == 429 || status_ == 503)) {
     const Duration wait = std::min(*failure->retry_after, kHoldMost);
-    client_.budget(request_.call_class).HoldUntil(client_.loop().now() + wait);
+    session_.budget(request_.call_class).HoldUntil(session_.now() + wait);
   }
   End(refused);
 }
 
 void UnaryCall::End(absl::StatusOr<std::string> result) {
-  client_.loop().Cancel(deadline_timer_);
-  client_.loop().Cancel(begin_timer_);
+  session_.loop().Cancel(deadline_timer_);
+  session_.loop().Cancel(begin_timer_);
   deadline_timer_ = 0;
   begin_timer_ = 0;
-  if (!result.ok()) ++client_.counters_.failed;
+  if (!result.ok()) ++session_.counters.failed;
   http_ = nullptr;
   hold_ = nullptr;
   BodyHandler handler = std::exchange(handler_, nullptr);
@@ -122,8 +123,8 @@ void UnaryCall::End(absl::StatusOr<std::string> result) {
 
 // ---- a list -----------------------------------------------------------------------------------
 
-ListCall::ListCall(ApiClient& client, std::string path, ListQuery query, ListHandlers handlers)
-    : client_(client),
+ListCall::ListCall(ApiSession& session, std::string path, ListQuery query, ListHandlers handlers)
+    : session_(session),
       path_(std::move(path)),
       query_(std::move(query)),
       handlers_(std::make_shared<ListHandlers>(std::move(handlers))) {
@@ -138,10 +139,10 @@ void ListCall::Ask() {
   ApiRequest request;
   request.path = path_;
   if (!continue_token_.empty()) {
-    request.query.emplace_back("limit", std::to_string(client_.options().limits.list_page));
+    request.query.emplace_back("limit", std::to_string(session_.options.limits.list_page));
     request.query.emplace_back("continue", continue_token_);
   } else if (query_.resource_version.empty()) {
-    request.query.emplace_back("limit", std::to_string(client_.options().limits.list_page));
+    request.query.emplace_back("limit", std::to_string(session_.options.limits.list_page));
   } else {
     // With a limit, a version would mean exactly that version; without, not older than it.
     request.query.emplace_back("resourceVersion", query_.resource_version);
@@ -153,14 +154,16 @@ void ListCall::Ask() {
   if (!query_.field_selector.empty()) {
     request.query.emplace_back("fieldSelector", query_.field_selector);
   }
-  page_ = client_.Send(std::move(request),
-                       [this](absl::StatusOr<std::string> body) { OnPage(std::move(body)); });
+  request.deadline = session_.options.limits.deadline;
+  page_ = std::make_unique<UnaryCall>(
+      session_, std::move(request),
+      [this](absl::StatusOr<std::string> body) { OnPage(std::move(body)); });
 }
 
 void ListCall::OnPage(absl::StatusOr<std::string> body) {
   const std::shared_ptr<ListHandlers> handlers = handlers_;
   if (!body.ok()) {
-    const size_t most = client_.options().limits.list_restarts_max;
+    const size_t most = session_.options.limits.list_restarts_max;
     if (continue_token_.empty() || !IsExpired(body.status()) || restarts_ >= most) {
       return handlers->on_end(body.status());
     }
@@ -186,28 +189,28 @@ void ListCall::OnPage(absl::StatusOr<std::string> body) {
 
 // ---- a watch ----------------------------------------------------------------------------------
 
-WatchCall::WatchCall(ApiClient& client, ApiRequest request, WatchHandlers handlers)
-    : client_(client),
+WatchCall::WatchCall(ApiSession& session, ApiRequest request, WatchHandlers handlers)
+    : session_(session),
       request_(std::move(request)),
       handlers_(std::make_shared<WatchHandlers>(std::move(handlers))) {
-  ++client_.counters_.calls;
-  const TimePoint now = client_.loop().now();
-  const TimePoint start = client_.budget(request_.call_class).Reserve(now);
+  ++session_.counters.calls;
+  const TimePoint now = session_.now();
+  const TimePoint start = session_.budget(request_.call_class).Reserve(now);
   if (start <= now) {
     Begin();
     return;
   }
-  ++client_.counters_.throttled;
+  ++session_.counters.throttled;
   BeginAt(start);
 }
 
 WatchCall::~WatchCall() {
-  client_.loop().Cancel(begin_timer_);
+  session_.loop().Cancel(begin_timer_);
   if (gone_ != nullptr) *gone_ = true;
 }
 
 void WatchCall::BeginAt(TimePoint when) {
-  begin_timer_ = client_.loop().At(when, [this] {
+  begin_timer_ = session_.loop().At(when, [this] {
     begin_timer_ = 0;
     Begin();
   });
@@ -215,10 +218,10 @@ void WatchCall::BeginAt(TimePoint when) {
 
 void WatchCall::Begin() {
   http_ = nullptr;
-  hold_ = std::make_unique<Hold>(client_);
+  hold_ = std::make_unique<Hold>(session_);
   refusal_.clear();
-  control::HttpRequest request = client_.Prepare(request_);
-  request.limits.head_timeout = client_.options_.limits.watch_head_timeout;
+  control::HttpRequest request = session_.Prepare(request_);
+  request.limits.head_timeout = session_.options.limits.watch_head_timeout;
   request.limits.idle_timeout = Duration::max();
   control::HttpHandlers handlers;
   handlers.on_head = [this](int status, const control::Headers& headers) {
@@ -231,7 +234,7 @@ void WatchCall::Begin() {
 
 void WatchCall::OnHead(int status, const control::Headers& headers) {
   status_ = status;
-  retry_after_ = RetryAfter(headers, client_.loop().clock().wall());
+  retry_after_ = RetryAfter(headers, session_.loop().clock().wall());
   const std::shared_ptr<WatchHandlers> handlers = handlers_;
   if (Success(status_) && handlers->on_open) handlers->on_open();
 }
@@ -283,18 +286,18 @@ void WatchCall::OnEnd(const absl::Status& status) {
   if (!status.ok()) return End(status);
   if (Success(status_)) return End(stream_.Finish());
   if (status_ == 401) {
-    ++client_.counters_.unauthorized;
+    ++session_.counters.unauthorized;
     if (!repeated_) {
       repeated_ = true;
-      client_.credentials_.Refresh();
-      return BeginAt(client_.loop().now());
+      session_.credentials.Refresh();
+      return BeginAt(session_.now());
     }
   }
   End(StatusFromReply(status_, refusal_, retry_after_));
 }
 
 void WatchCall::End(absl::Status status) {
-  if (!status.ok()) ++client_.counters_.failed;
+  if (!status.ok()) ++session_.counters.failed;
   http_ = nullptr;
   hold_ = nullptr;
   const std::shared_ptr<WatchHandlers> handlers = std::exchange(handlers_, nullptr);

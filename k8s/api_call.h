@@ -1,42 +1,37 @@
 #pragma once
 // What:      the three kinds of calls behind ApiClient: one answer (UnaryCall), a list in pages
 //            (ListCall), and a stream of events (WatchCall).
-// Owner:     whoever made the call, as an ApiCall; the client outlives it. Control thread.
+// Owner:     whoever made the call, as an ApiCall; the session outlives it. Control thread.
 // Limits:    ApiLimits.
 // Invariant: the last handler runs at most once, and nothing of the call is touched after it.
 
 #include <memory>
 #include <string>
 
-#include "k8s/api_client.h"
+#include "k8s/api_session.h"
+#include "k8s/api_types.h"
 #include "k8s/json_stream.h"
 
 namespace rouse::k8s {
 
-struct ApiClient::Connections {
-  std::unique_ptr<control::HttpClient> http;
-  uint64_t generation = 0;
-  size_t calls = 0;
-};
-
-/// One use of the client's connections: taken at construction, given back at the end of the scope.
+/// One use of the session's connections: taken at construction, given back at the end of the scope.
 class Hold {
  public:
-  explicit Hold(ApiClient& client) : client_(client), connections_(client.Connect()) {}
-  ~Hold() { client_.Release(connections_); }
+  explicit Hold(ApiSession& session) : session_(session), connections_(session.Connect()) {}
+  ~Hold() { session_.Release(connections_); }
   Hold(const Hold&) = delete;
   Hold& operator=(const Hold&) = delete;
   [[nodiscard]] control::HttpClient& http() { return *connections_->http; }
 
  private:
-  ApiClient& client_;
-  ApiClient::Connections* connections_;
+  ApiSession& session_;
+  ApiSession::Connections* connections_;
 };
 
 /// waiting (for the budget) -> asking -> ended; from asking once back to asking, after a 401.
 class UnaryCall final : public ApiCall {
  public:
-  UnaryCall(ApiClient& client, ApiRequest request, BodyHandler handler);
+  UnaryCall(ApiSession& session, ApiRequest request, BodyHandler handler);
   ~UnaryCall() override;
 
  private:
@@ -47,7 +42,7 @@ class UnaryCall final : public ApiCall {
   void OnEnd(const absl::Status& status);
   void End(absl::StatusOr<std::string> result);
 
-  ApiClient& client_;
+  ApiSession& session_;
   ApiRequest request_;
   BodyHandler handler_;
   TimePoint deadline_;
@@ -64,14 +59,14 @@ class UnaryCall final : public ApiCall {
 /// page after page; a 410 on a later page starts over.
 class ListCall final : public ApiCall {
  public:
-  ListCall(ApiClient& client, std::string path, ListQuery query, ListHandlers handlers);
+  ListCall(ApiSession& session, std::string path, ListQuery query, ListHandlers handlers);
   ~ListCall() override;
 
  private:
   void Ask();
   void OnPage(absl::StatusOr<std::string> body);
 
-  ApiClient& client_;
+  ApiSession& session_;
   std::string path_;
   ListQuery query_;
   std::shared_ptr<ListHandlers> handlers_;  ///< shared with the one that is running
@@ -84,7 +79,7 @@ class ListCall final : public ApiCall {
 /// waiting -> asking -> open -> ended; from asking once back to asking, after a 401.
 class WatchCall final : public ApiCall {
  public:
-  WatchCall(ApiClient& client, ApiRequest request, WatchHandlers handlers);
+  WatchCall(ApiSession& session, ApiRequest request, WatchHandlers handlers);
   ~WatchCall() override;
 
  private:
@@ -96,7 +91,7 @@ class WatchCall final : public ApiCall {
   void OnEnd(const absl::Status& status);
   void End(absl::Status status);
 
-  ApiClient& client_;
+  ApiSession& session_;
   ApiRequest request_;
   /// Shared with the handler that is running, which may destroy this call.
   std::shared_ptr<WatchHandlers> handlers_;

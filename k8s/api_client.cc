@@ -1,99 +1,19 @@
 #include "k8s/api_client.h"
 
-#include <algorithm>
-
-#include "common/base/check.h"
 #include "k8s/api_call.h"
-#include "k8s/json_split.h"
 
 namespace rouse::k8s {
-namespace {
-
-/// Percent-encodes all but RFC 3986's unreserved characters.
-void AppendEscaped(std::string& to, std::string_view text) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '.' || c == '_' || c == '~';
-    if (plain) {
-      to += c;
-      continue;
-    }
-    const auto byte = static_cast<unsigned char>(c);
-    to += '%';
-    to += kHex[byte >> 4];
-    to += kHex[byte & 15];
-  }
-}
-
-std::vector<TokenBudget> NewBudgets(const ApiLimits& limits) {
-  // In the order of CallClass.
-  return {TokenBudget(limits.lease), TokenBudget(limits.wake), TokenBudget(limits.write),
-          TokenBudget(limits.read), TokenBudget(limits.event)};
-}
-
-}  // namespace
 
 ApiClient::ApiClient(control::Network& network, Credentials& credentials, ApiClientOptions options)
-    : network_(network),
-      credentials_(credentials),
-      options_(std::move(options)),
-      budgets_(NewBudgets(options_.limits)) {
-  CHECK(budgets_.size() == kCallClasses);
-}
+    : session_(network, credentials, std::move(options)) {}
 
 ApiClient::~ApiClient() = default;
-
-ApiClient::Connections* ApiClient::Connect() {
-  credentials_.RefreshIfDue();
-  const uint64_t generation = credentials_.tls_generation();
-  if (connections_.empty() || connections_.front()->generation != generation) {
-    connections_.remove_if([](const auto& each) { return each->calls == 0; });
-    connections_.push_front(std::make_unique<Connections>(
-        Connections{network_.NewClient(credentials_.origin()), generation, 0}));
-  }
-  Connections* current = connections_.front().get();
-  ++current->calls;
-  return current;
-}
-
-void ApiClient::Release(Connections* connections) {
-  if (--connections->calls > 0 || connections == connections_.front().get()) return;
-  connections_.remove_if([&](const auto& each) { return each.get() == connections; });
-}
-
-TokenBudget& ApiClient::budget(CallClass call_class) {
-  return budgets_[static_cast<size_t>(call_class)];
-}
-
-control::HttpRequest ApiClient::Prepare(const ApiRequest& request) const {
-  control::HttpRequest http;
-  http.method = request.method;
-  http.target = credentials_.base_path() + request.path;
-  char separator = '?';
-  for (const auto& [key, value] : request.query) {
-    http.target += separator;
-    separator = '&';
-    AppendEscaped(http.target, key);
-    http.target += '=';
-    AppendEscaped(http.target, value);
-  }
-  http.headers.push_back(
-      {"User-Agent", "rouse/" + options_.version + " (linux/amd64) " + options_.component});
-  http.headers.push_back({"Accept", "application/json"});
-  if (const auto authorization = credentials_.authorization()) {
-    http.headers.push_back(*authorization);
-  }
-  if (!request.body.empty()) http.headers.push_back({"Content-Type", request.content_type});
-  http.body = request.body;
-  return http;
-}
 
 // ---- plain calls ------------------------------------------------------------------------------
 
 std::unique_ptr<ApiCall> ApiClient::Send(ApiRequest request, BodyHandler handler) {
-  if (request.deadline == Duration()) request.deadline = options_.limits.deadline;
-  return std::make_unique<UnaryCall>(*this, std::move(request), std::move(handler));
+  if (request.deadline == Duration()) request.deadline = options().limits.deadline;
+  return std::make_unique<UnaryCall>(session_, std::move(request), std::move(handler));
 }
 
 std::unique_ptr<ApiCall> ApiClient::Get(const ResourceType& type, const ObjectKey& key,
@@ -108,7 +28,7 @@ std::unique_ptr<ApiCall> ApiClient::Create(const ResourceType& type, std::string
   ApiRequest request;
   request.method = "POST";
   request.path = CollectionPath(type, ns);
-  request.query = {{"fieldManager", options_.component}};
+  request.query = {{"fieldManager", options().component}};
   request.body = std::move(body);
   request.call_class = CallClass::kWrite;
   return Send(std::move(request), std::move(handler));
@@ -119,7 +39,7 @@ std::unique_ptr<ApiCall> ApiClient::Update(const ResourceType& type, const Objec
   ApiRequest request;
   request.method = "PUT";
   request.path = ObjectPath(type, key);
-  request.query = {{"fieldManager", options_.component}};
+  request.query = {{"fieldManager", options().component}};
   request.body = std::move(body);
   request.call_class = CallClass::kWrite;
   return Send(std::move(request), std::move(handler));
@@ -130,7 +50,7 @@ std::unique_ptr<ApiCall> ApiClient::MergePatch(std::string path, std::string bod
   ApiRequest request;
   request.method = "PATCH";
   request.path = std::move(path);
-  request.query = {{"fieldManager", options_.component}};
+  request.query = {{"fieldManager", options().component}};
   request.content_type = "application/merge-patch+json";
   request.body = std::move(body);
   request.call_class = call_class;
@@ -142,7 +62,7 @@ std::unique_ptr<ApiCall> ApiClient::JsonPatch(std::string path, std::string body
   ApiRequest request;
   request.method = "PATCH";
   request.path = std::move(path);
-  request.query = {{"fieldManager", options_.component}};
+  request.query = {{"fieldManager", options().component}};
   request.content_type = "application/json-patch+json";
   request.body = std::move(body);
   request.call_class = call_class;
@@ -151,7 +71,7 @@ std::unique_ptr<ApiCall> ApiClient::JsonPatch(std::string path, std::string body
 
 std::unique_ptr<ApiCall> ApiClient::List(const ResourceType& type, std::string_view ns,
                                          ListQuery query, ListHandlers handlers) {
-  return std::make_unique<ListCall>(*this, CollectionPath(type, ns), std::move(query),
+  return std::make_unique<ListCall>(session_, CollectionPath(type, ns), std::move(query),
                                     std::move(handlers));
 }
 
@@ -171,7 +91,7 @@ std::unique_ptr<ApiCall> ApiClient::Watch(const ResourceType& type, std::string_
   if (!query.field_selector.empty()) {
     request.query.emplace_back("fieldSelector", std::move(query.field_selector));
   }
-  return std::make_unique<WatchCall>(*this, std::move(request), std::move(handlers));
+  return std::make_unique<WatchCall>(session_, std::move(request), std::move(handlers));
 }
 
 // ---- scale and leases -------------------------------------------------------------------------

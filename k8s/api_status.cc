@@ -9,8 +9,8 @@
 #include <absl/strings/str_split.h>
 
 #include "k8s/objects/json_node.h"
-#include "k8s/objects/object_meta.h"
 #include "k8s/objects/policy_values.h"
+#include "k8s/objects/timestamp.h"
 
 namespace rouse::k8s {
 namespace {

@@ -13,6 +13,7 @@
 
 #include "common/base/random.h"
 #include "k8s/api_client.h"
+#include "k8s/objects/event.h"
 
 namespace rouse::k8s {
 

@@ -2,7 +2,7 @@
 
 #include <boost/json.hpp>
 
-#include "k8s/objects/object_meta.h"
+#include "k8s/objects/timestamp.h"
 
 namespace rouse::k8s {
 namespace {

@@ -1,6 +1,6 @@
 #pragma once
 // What:  ObjectMeta, what every Kubernetes object says about itself; ResourceType, where a kind
-//        lives in the API's paths; and the two forms of a timestamp.
+//        lives in the API's paths.
 // Owner: values. Any thread.
 // Never: keeps managedFields or anything else that we do not read.
 
@@ -15,6 +15,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/object_key.h"
+#include "k8s/objects/timestamp.h"
 
 namespace rouse::k8s {
 
@@ -69,13 +70,5 @@ struct ResourceType {
 /// `/api/v1/namespaces/NS/services/NAME[/SUBRESOURCE]`.
 [[nodiscard]] std::string ObjectPath(const ResourceType& type, const ObjectKey& key,
                                      std::string_view subresource = {});
-
-/// RFC 3339 with any fraction and offset, as metav1.Time and MicroTime are written; nullopt where
-/// it is none.
-[[nodiscard]] std::optional<WallTime> ParseTimestamp(std::string_view text);
-/// `2026-11-23T19:25:18Z`.
-[[nodiscard]] std::string FormatTimestamp(WallTime time);
-/// `2026-11-23T19:25:18.123456Z`, which a Lease wants.
-[[nodiscard]] std::string FormatMicroTime(WallTime time);
 
 }  // namespace rouse::k8s

@@ -2,6 +2,9 @@
 
 #include <catch2/catch.hpp>
 
+#include "k8s/api_call.h"
+#include "k8s/api_session.h"
+#include "k8s/api_types.h"
 #include "k8s/objects/service.h"
 #include "tests/unit/k8s/client/api_fixture.h"
 

@@ -1,6 +1,6 @@
 #pragma once
-// What:  ApiFixture, an ApiClient on simulated time before a server that the test scripts; ObjectText, small
-//        objects as JSON.
+// What:  ApiFixture, an ApiClient on simulated time before a server that the test scripts;
+//        ObjectText, small objects as JSON.
 // Owner: one test case each.
 
 #include <map>

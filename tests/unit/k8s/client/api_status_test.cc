@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "k8s/objects/object_meta.h"
+#include "k8s/objects/timestamp.h"
 
 namespace rouse::k8s {
 namespace {
@@ -34,7 +34,8 @@ TEST_CASE("each HTTP status becomes one code") {
 TEST_CASE("a Status object's message, reason and hints travel with the status") {
   const absl::Status status = StatusFromReply(
       409,
-      R"({"kind":"Status","message":"leases \"x\" already exists","reason":"AlreadyExists","code":409,
+      R"({"kind":"Status","message":"leases \"x\" already exists","reason":"AlreadyExists",
+               "code":409,
                "metadata":{"continue":"tok\nen"},"details":{"retryAfterSeconds":3}})",
       std::nullopt);
   CHECK(absl::IsAlreadyExists(status));

@@ -1,13 +1,16 @@
 #include <catch2/catch.hpp>
 
+#include "k8s/objects/container.h"
 #include "k8s/objects/deployment.h"
 #include "k8s/objects/endpoint_slice.h"
 #include "k8s/objects/event.h"
 #include "k8s/objects/json_node.h"
 #include "k8s/objects/lease.h"
+#include "k8s/objects/object_meta.h"
 #include "k8s/objects/pod.h"
 #include "k8s/objects/scale.h"
 #include "k8s/objects/service.h"
+#include "k8s/objects/timestamp.h"
 
 namespace rouse::k8s {
 namespace {
@@ -27,7 +30,7 @@ TEST_CASE("a Service is read with its metadata and ports") {
       "creationTimestamp":"2026-11-23T19:25:18Z","deletionTimestamp":null,
       "labels":{"rouse.dev/enabled":"true"},"annotations":{"rouse.dev/port":"http"},
       "managedFields":[{"manager":"x","fieldsV1":{"f:spec":{}}}],
-      "ownerReferences":[{"apiVersion":"v1","kind":"X","name":"o","uid":"u0","controller":true}]},
+      "ownerReferences":[{"kind":"X","name":"o","uid":"u0","controller":true}]},
     "spec":{"type":"NodePort","clusterIP":"10.0.0.1","selector":{"app":"fn"},"sessionAffinity":"None",
       "ports":[{"name":"http","port":80,"targetPort":8080,"appProtocol":"kubernetes.io/h2c"},
                {"name":"admin","port":81,"targetPort":"adm","protocol":"UDP"}]}})");

@@ -2,72 +2,32 @@
 
 #include <catch2/catch.hpp>
 
-#include "k8s/objects/service.h"
-#include "tests/unit/k8s/client/api_fixture.h"
+#include "k8s/watcher_core.h"
+#include "tests/unit/k8s/client/watcher_fixture.h"
 
 namespace rouse::k8s {
+
+control::ScriptedService::Taken WatcherFixture::Begin() {
+  api.Answer(200, ListText("10", {ServiceText("a", "5")}));
+  CHECK(notes.Take() == std::vector<std::string>{"+a@5", "="});
+  return Open();
+}
+
+control::ScriptedService::Taken WatcherFixture::Open() {
+  control::ScriptedService::Taken watch = api.Take();
+  CHECK(QueryOf(watch.request, "watch") == "1");
+  watch.responder->Begin(200, {});
+  api.Settle();
+  return watch;
+}
+
 namespace {
 
-using control::HttpResponder;
 using control::ScriptedService;
 using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
-
-/// Writes down what it is told: `+name@version`, `-name#uid`, `=` for synced.
-struct Notes final : WatchListener<Service> {
-  std::vector<std::string> told;
-  void OnUpsert(Service service) override {
-    told.push_back("+" + service.meta.name + "@" + service.meta.resource_version);
-  }
-  void OnDelete(const ObjectKey& key, const std::string& uid) override {
-    told.push_back("-" + key.name + "#" + uid);
-  }
-  void OnSynced() override { told.emplace_back("="); }
-  std::vector<std::string> Take() { return std::exchange(told, {}); }
-};
-
 using Told = std::vector<std::string>;
-
-struct WatcherFixture {
-  ApiFixture api;
-  Notes notes;
-  Watcher<Service> watcher;
-
-  explicit WatcherFixture(uint64_t seed = 1, WatchLimits limits = {})
-      : api(seed), watcher(api.client, api.log, seed, notes, "", kSelector, "", limits) {
-    watcher.Start();
-  }
-  static constexpr const char* kSelector = "rouse.dev/enabled=true";
-
-  /// Answers the first list with `a`, and opens the watch.
-  ScriptedService::Taken Begin() {
-    api.Answer(200, ListText("10", {ServiceText("a", "5")}));
-    CHECK(notes.Take() == Told{"+a@5", "="});
-    return Open();
-  }
-  /// The next request must be a watch; opens it.
-  ScriptedService::Taken Open() {
-    ScriptedService::Taken watch = api.Take();
-    CHECK(QueryOf(watch.request, "watch") == "1");
-    watch.responder->Begin(200, {});
-    api.Settle();
-    return watch;
-  }
-  void Write(ScriptedService::Taken& watch, std::string text) {
-    static_cast<void>(watch.responder->Write(std::move(text)));
-    api.Settle();
-  }
-  /// How long it takes until the next request, at most `most`.
-  Duration WaitForRequest(Duration most) {
-    const TimePoint begin = api.clock.now();
-    api.Settle();
-    while (api.service.taken.empty() && api.clock.now() - begin < most) {
-      api.RunFor(milliseconds(10));
-    }
-    return api.clock.now() - begin;
-  }
-};
 
 TEST_CASE("a watcher lists from the cache, tells all, says synced, and watches from there") {
   WatcherFixture f;
@@ -392,123 +352,6 @@ TEST_CASE("a watcher that is stopped is silent, also when stopped by its own lis
   f.api.RunFor(minutes(20));
   CHECK(stopper.told == 1);
   CHECK(f.api.service.taken.empty());
-}
-
-/// A server with a short memory that answers honestly and fails at random, under a seed.
-class UnreliableServer {
- public:
-  UnreliableServer(ApiFixture& api, uint64_t seed) : api_(api), random_(seed) {
-    api_.service.on_request = [this](ScriptedService::Taken taken) { Serve(std::move(taken)); };
-  }
-
-  void Change() {
-    const std::string name(1, static_cast<char>('a' + random_.Below(6)));
-    ++version_;
-    const std::string version = std::to_string(version_);
-    const auto found = objects_.find(name);
-    if (found == objects_.end()) {
-      uids_[name] = "u" + version;
-      Emit("ADDED", name, version);
-      objects_[name] = version;
-    } else if (random_.Below(3) == 0) {
-      Emit("DELETED", name, version);
-      objects_.erase(found);
-    } else {
-      Emit("MODIFIED", name, version);
-      found->second = version;
-    }
-  }
-  void Trouble() {
-    if (!watch_) return;
-    switch (random_.Below(6)) {
-      case 0:
-        watch_->responder->End();
-        break;
-      case 1:
-        watch_->responder->Abort();
-        break;
-      case 2:
-        static_cast<void>(
-            watch_->responder->Write(EventText("ERROR", StatusText(500, "InternalError", "x"))));
-        break;
-      case 3:
-        static_cast<void>(watch_->responder->Write(BookmarkText(std::to_string(version_))));
-        return;
-      case 4:
-        return;  // silent until the watcher notices: nothing more is written
-      default:
-        history_.clear();
-        static_cast<void>(
-            watch_->responder->Write(EventText("ERROR", StatusText(410, "Expired", "x"))));
-    }
-    watch_.reset();
-  }
-  void Calm() { calm_ = true; }
-  [[nodiscard]] std::map<std::string, std::string> Objects() const { return objects_; }
-
- private:
-  void Emit(const std::string& type, const std::string& name, const std::string& version) {
-    const std::string text = EventText(type, ServiceText(name, version, uids_[name]));
-    history_.emplace_back(version_, text);
-    if (history_.size() > 8) history_.erase(history_.begin());
-    if (watch_) static_cast<void>(watch_->responder->Write(text));
-  }
-  void Serve(ScriptedService::Taken taken) {
-    if (!calm_ && random_.Below(5) == 0) return taken.responder->Respond(500, {}, "");
-    if (QueryOf(taken.request, "watch") != "1") {
-      std::vector<std::string> items;
-      for (const auto& [name, version] : objects_) {
-        items.push_back(ServiceText(name, version, uids_[name]));
-      }
-      return taken.responder->Respond(200, {}, ListText(std::to_string(version_), items));
-    }
-    const int from = std::stoi(QueryOf(taken.request, "resourceVersion"));
-    const bool forgotten =
-        from < version_ && (history_.empty() || history_.front().first > from + 1);
-    if (forgotten) return taken.responder->Respond(410, {}, StatusText(410, "Expired", "x"));
-    taken.responder->Begin(200, {});
-    for (const auto& [version, text] : history_) {
-      if (version > from) static_cast<void>(taken.responder->Write(text));
-    }
-    watch_ = std::move(taken);
-  }
-
-  ApiFixture& api_;
-  Random random_;
-  int version_ = 100;
-  bool calm_ = false;
-  std::map<std::string, std::string> objects_;
-  std::map<std::string, std::string> uids_;
-  std::vector<std::pair<int, std::string>> history_;
-  std::optional<ScriptedService::Taken> watch_;
-};
-
-TEST_CASE("through any trouble the listener ends with what the server has, never a step aside") {
-  for (uint64_t seed = 1; seed <= 60; ++seed) {
-    CAPTURE(seed);
-    WatcherFixture f(seed);
-    UnreliableServer server(f.api, seed);
-    Random random(seed * 77);
-    for (int step = 0; step < 150; ++step) {
-      if (random.Below(4) == 0) {
-        server.Trouble();
-      } else {
-        server.Change();
-      }
-      f.api.RunFor(milliseconds(random.Below(3000)));
-    }
-    server.Calm();
-    f.api.RunFor(minutes(5));
-    std::map<std::string, std::string> known;
-    for (const std::string& line : f.notes.Take()) {
-      if (line[0] == '+') {
-        known[line.substr(1, 1)] = line.substr(3);
-      } else if (line[0] == '-') {
-        REQUIRE(known.erase(line.substr(1, 1)) == 1);
-      }
-    }
-    REQUIRE(known == server.Objects());
-  }
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "k8s/objects/policy_values.h"
+
 namespace rouse::k8s {
 namespace {
 
