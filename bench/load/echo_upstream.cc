@@ -1,5 +1,5 @@
 // echo_upstream BODY_BYTES: the pod of the benches. It answers every HTTP/1.1 request head on
-// 127.0.0.1 with the same response and prints the port it listens on. Requests must have no body. It
+// 127.0.0.1 with the same response and prints its port. Requests must have no body. It
 // does as little as it can, so that it never is what limits.
 
 #include <cstdio>

@@ -1,5 +1,5 @@
 // rouse_relay UPSTREAM_PORT: a raw TCP relay on 127.0.0.1, the least that a proxy in user space can
-// cost. Every byte is read once and written once; nothing is parsed, and each client has an upstream
+// cost. Every byte is read once and written once, nothing is parsed, each client has an upstream
 // connection of its own. It prints the port it listens on. Sockets block, so it is for messages
 // smaller than a socket's buffer.
 //

@@ -1,10 +1,11 @@
 #pragma once
-// What:      Acceptor, takes connections from one listening socket and hands each out as a Transport.
-// Owner:     its shard's part of the data plane; ended only after ShardSet::Stop, since a peer's hand-over
-//            may be on its way.
+// What:      Acceptor, takes connections from one listening socket and hands each out as a
+//            Transport.
+// Owner:     its shard's part of the data plane; ended only after ShardSet::Stop, since a peer's
+//            hand-over may be on its way.
 // Limits:    kAcceptsPerTurn; pauses while the shard has connections_max, or 90 % of the process's
-//            descriptors are taken, and looks again every kPause. At the last descriptor a spare one serves
-//            to accept and close.
+//            descriptors are taken, and looks again every kPause. At the last descriptor a spare
+//            one serves to accept and close.
 // Never:     reads: a connection moves between shards before its first byte.
 
 #include <memory>
@@ -34,8 +35,9 @@ class Acceptor final : private PollTarget {
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
 
-  /// The acceptors of the same address on all shards, this one among them: a new connection goes to the shard
-  /// with the fewest if ours would have over an eighth more. Before Start; they outlive each other.
+  /// The acceptors of the same address on all shards, this one among them: a new connection goes to
+  /// the shard with the fewest if ours would have over an eighth more. Before Start; they outlive
+  /// each other.
   void HandOverTo(std::span<Acceptor* const> group) { group_ = group; }
 
   void Start();

@@ -1,7 +1,9 @@
 #pragma once
-// What:      BufferPool, fixed blocks of two sizes, LIFO, with a limit per shard; Block, one of them on loan.
+// What:      BufferPool, fixed blocks of two sizes, LIFO, with a limit per shard; Block, one of
+//            them on loan.
 // Owner:     the shard owns the pool; a Block gives itself back. One shard.
-// Limits:    bytes_max over both sizes; beyond it Take returns an empty Block and the caller refuses (503).
+// Limits:    bytes_max over both sizes; beyond it Take returns an empty Block and the caller
+//            refuses (503).
 // Invariant: loaned() + idle bytes <= bytes_max. An idle connection holds no block.
 
 #include <cstddef>

@@ -2,8 +2,9 @@
 // What:      Connect, dials one address with a deadline.
 // Owner:     the caller owns the transport that comes out. Runs on `shard`.
 // Limits:    the caller's deadline; it dials again itself, or another address meanwhile.
-// Invariant: every error is retry_safe, since no byte was sent: kConnectRefused (a refusal, no way there),
-//            kConnectTimeout (the deadline), kOverloaded (our own descriptors or ports are exhausted).
+// Invariant: every error is retry_safe, since no byte was sent: kConnectRefused (a refusal, no way
+//            there), kConnectTimeout (the deadline), kOverloaded (our own descriptors or ports are
+//            exhausted).
 
 #include <memory>
 

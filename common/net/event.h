@@ -2,8 +2,8 @@
 // What:      Event: parks one coroutine and wakes it once, by Signal or by a deadline.
 // Owner:     whoever is waited for; it must outlive the wait. One shard.
 // Limits:    one waiter at a time.
-// Invariant: Signal never resumes inline: the waiter goes to the shard's ready list. A Signal with nobody
-//            waiting is kept until the next Wait (latched) or Clear.
+// Invariant: Signal never resumes inline: the waiter goes to the shard's ready list. A Signal with
+//            nobody waiting is kept until the next Wait (latched) or Clear.
 
 #include <coroutine>
 #include <cstdint>

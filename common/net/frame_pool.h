@@ -1,9 +1,11 @@
 #pragma once
-// What:      FramePool, memory for coroutine frames: free lists per size class, LIFO, so that the frame used
-//            last is the next one and is still in cache.
-// Owner:     one per thread (thread_local), since operator new of a promise has no other way to its shard.
-// Limits:    frames up to kBytesMax are pooled, larger ones go to the heap; a list never gives memory back
-//            before its thread ends, so its size is the most frames that were alive at once.
+// What:      FramePool, memory for coroutine frames: free lists per size class, LIFO, so that the
+//            frame used last is the next one and is still in cache.
+// Owner:     one per thread (thread_local), since operator new of a promise has no other way to its
+//            shard.
+// Limits:    frames up to kBytesMax are pooled, larger ones go to the heap; a list never gives
+//            memory back before its thread ends, so its size is the most frames that were alive at
+//            once.
 
 #include <cstddef>
 

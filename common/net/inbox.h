@@ -1,11 +1,12 @@
 #pragma once
-// What:      Inbox, the part of a shard that other threads may touch: its messages, its count of connections
-//            and the time of its last turn.
+// What:      Inbox, the part of a shard that other threads may touch: its messages, its count of
+//            connections and the time of its last turn.
 // Owner:     the shard; posters must not outlive it.
 // Shard:     Push and the readers from any thread, the rest on the shard's own.
 // Limits:    kMessagesMax messages; beyond it Push says no.
-// Invariant: the eventfd is written only if the shard sleeps, and once per sleep. This file is one of the two
-//            that may use atomics (the other: in-flight counters per endpoint, proxy's slot table).
+// Invariant: the eventfd is written only if the shard sleeps, and once per sleep. This file is one
+//            of the two that may use atomics (the other: in-flight counters per endpoint, proxy's
+//            slot table).
 
 #include <atomic>
 #include <cstdint>

@@ -2,8 +2,9 @@
 // What:      Poller, epoll: tells PollTargets what their sockets are ready for.
 // Owner:     the shard. One shard.
 // Limits:    kEventsPerTurn events per Wait.
-// Invariant: a connection is added once, edge-triggered, and never modified; closing its descriptor takes it
-//            out. Event data is slot index and generation, so an event of a removed target is dropped.
+// Invariant: a connection is added once, edge-triggered, and never modified; closing its descriptor
+//            takes it out. Event data is slot index and generation, so an event of a removed target
+//            is dropped.
 
 #include <cstddef>
 #include <cstdint>
@@ -56,8 +57,8 @@ class Poller {
   /// Stops or resumes events of a kLevel target.
   void Mute(int fd, Registration registration, bool muted);
 
-  /// Waits at most `most` (Duration::max(): without end) for events; the next Dispatch hands them out.
-  /// Makes no system call where nothing was added and there is nothing to wait for.
+  /// Waits at most `most` (Duration::max(): without end) for events; the next Dispatch hands them
+  /// out. Makes no system call where nothing was added and there is nothing to wait for.
   void Wait(Duration most);
   /// Tells the targets; returns how many events there were.
   size_t Dispatch();

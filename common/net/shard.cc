@@ -57,7 +57,8 @@ bool Shard::Turn(Duration wait) {
   return events > 0 || messages > 0 || more || timers_.fired() != fired || ran;
 }
 
-/// Waits for events, at most until the next timer; not at all where something is to be done already.
+/// Waits for events, at most until the next timer; not at all where something is to be done
+/// already.
 void Shard::Wait(Duration most) {
   if (!ready_.empty()) most = Duration::zero();
   const TimePoint due = timers_.NextDue();
@@ -71,7 +72,8 @@ void Shard::Wait(Duration most) {
   if (sleeps) inbox_->Awake();
 }
 
-/// What is appended meanwhile has its turn next time, so a coroutine that yields lets events in first.
+/// What is appended meanwhile has its turn next time, so a coroutine that yields lets events in
+/// first.
 bool Shard::RunReady() {
   const size_t count = std::min(ready_.size(), kReadyPerTurn);
   if (count == 0) return false;

@@ -1,11 +1,11 @@
 #pragma once
-// What:      Shard: one thread's loop and all that belongs to it: poller, timers, ready list, inbox, buffers,
-//            randomness.
+// What:      Shard: one thread's loop and all that belongs to it: poller, timers, ready list,
+//            inbox, buffers, randomness.
 // Owner:     ShardSet (threads) or tests/support/net/sim_shards (one thread, simulated time).
 // Shard:     itself. Post alone may be called from any thread.
 // Limits:    ShardLimits; at most kReadyPerTurn coroutines and kTimersPerTurn timers a turn.
-// Invariant: now() does not change within a turn. Nothing resumes inline: Ready appends to the list that the
-//            loop runs.
+// Invariant: now() does not change within a turn. Nothing resumes inline: Ready appends to the list
+//            that the loop runs.
 
 #include <coroutine>
 #include <cstdint>
@@ -67,13 +67,16 @@ class Shard {
    private:
     Shard& shard_;
   };
-  /// `co_await shard.NextTurn();` lets everyone else have a turn first: for long work without waits.
+  /// `co_await shard.NextTurn();` lets everyone else have a turn first: for long work without
+  /// waits.
   [[nodiscard]] TurnAwaiter NextTurn() { return TurnAwaiter(*this); }
 
-  /// Runs `message` on this shard's thread at a later turn, in order of posting per sender. Any thread.
+  /// Runs `message` on this shard's thread at a later turn, in order of posting per sender. Any
+  /// thread.
   void Post(Message message);
 
-  /// One turn: events (waiting at most `wait`), inbox, timers, ready list. False where there was nothing.
+  /// One turn: events (waiting at most `wait`), inbox, timers, ready list. False where there was
+  /// nothing.
   bool Turn(Duration wait);
   /// Turns until Stop. The calling thread becomes the shard's.
   void Run();

@@ -1,10 +1,12 @@
 #pragma once
 // What:      ShardSet, all shards of a program, and their threads; messages to one or to all.
-// Owner:     the program's App; it outlives everything that lives on a shard. Built and ended on one thread.
+// Owner:     the program's App; it outlives everything that lives on a shard. Built and ended on
+//            one thread.
 // Shard:     Post, Broadcast and Gather from any thread.
-// Invariant: threads of the data side live only here. Without Start the shards are turned by hand (tests).
-// Never:     shared state: what shards share are messages. Atomics are allowed in common/net/inbox and in
-//            proxy's slot table alone.
+// Invariant: threads of the data side live only here. Without Start the shards are turned by hand
+//            (tests).
+// Never:     shared state: what shards share are messages. Atomics are allowed in common/net/inbox
+//            and in proxy's slot table alone.
 
 #include <cstdint>
 #include <functional>
@@ -38,15 +40,15 @@ class ShardSet {
 
   /// One thread per shard.
   void Start();
-  /// Ends every shard's loop after its current turn, and joins the threads. What the shards own is left as
-  /// it was, to be destroyed by the calling thread.
+  /// Ends every shard's loop after its current turn, and joins the threads. What the shards own is
+  /// left as it was, to be destroyed by the calling thread.
   void Stop();
 
   void Post(size_t shard, Shard::Message message) { shards_[shard]->Post(std::move(message)); }
   /// Runs `each` on every shard's thread; it must be safe to call from all of them at once.
   void Broadcast(const std::function<void(Shard&)>& each);
-  /// Visits the shards one after the other, then calls `done` on the last one's thread with what each said.
-  /// Neither is called where the shards are stopped first.
+  /// Visits the shards one after the other, then calls `done` on the last one's thread with what
+  /// each said. Neither is called where the shards are stopped first.
   template <typename T>
   void Gather(absl::AnyInvocable<T(Shard&)> take, absl::AnyInvocable<void(std::vector<T>)> done);
 

@@ -3,9 +3,10 @@
 //            Join runs two and waits for both; Detach starts one that nobody awaits.
 // Owner:     whoever holds the Task owns the frame; a detached frame owns itself until it ends.
 // Shard:     a frame lives and dies on one shard; its memory comes from that thread's FramePool.
-// Invariant: never destroyed while suspended in an await of its own: cancel by closing a stream or by a
-//            deadline. One `co_await` per statement, none inside conditional expressions or braced lists
-//            (GCC 12). Needs -O2: below it a chain of ready awaits overflows the stack.
+// Invariant: never destroyed while suspended in an await of its own: cancel by closing a stream or
+//            by a deadline. One `co_await` per statement, none inside conditional expressions or
+//            braced lists (GCC 12). Needs -O2: below it a chain of ready awaits overflows the
+//            stack.
 // Never:     throws.
 
 #include <coroutine>
@@ -125,7 +126,8 @@ inline Detached RunDetached(Task<void> task) { co_await task; }
 
 }  // namespace internal
 
-/// Starts a task that nobody awaits; runs it at once up to its first wait. What it uses must outlive it.
+/// Starts a task that nobody awaits; runs it at once up to its first wait. What it uses must
+/// outlive it.
 inline void Detach(Task<void> task) { internal::RunDetached(std::move(task)); }
 
 namespace internal {
@@ -162,7 +164,8 @@ class JoinAwaiter {
 
 }  // namespace internal
 
-/// Runs both at once; returns when both have ended. Results go through references that outlive the Join.
+/// Runs both at once; returns when both have ended. Results go through references that outlive the
+/// Join.
 inline Task<void> Join(Task<void> a, Task<void> b) {
   internal::JoinAwaiter both(a, b);
   co_await both;

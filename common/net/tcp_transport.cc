@@ -80,8 +80,8 @@ IoResult TcpTransport::Write(std::span<const std::string_view> parts) {
     writable_ = errno == EINTR;
     return {IoStatus::kMustWait, 0};
   }
-  // What the peer sent before it broke off can still be read. EPIPE takes no error: the peer's FIN, if it
-  // came before its reset, is still to be read (net/ipv4/tcp_input.c, tcp_reset).
+  // What the peer sent before it broke off can still be read. EPIPE takes no error: the peer's FIN,
+  // if it came before its reset, is still to be read (net/ipv4/tcp_input.c, tcp_reset).
   if (errno != EPIPE) error_taken_ = true;
   MarkBroken();
   return {IoStatus::kBroken, 0};

@@ -1,8 +1,8 @@
 #pragma once
 // What:      TcpTransport, a Transport over a TCP socket.
 // Owner:     as Transport. Built by Acceptor and Connector, on the shard where it is going to live.
-// Invariant: one recv per Read, one send or sendmsg per Write; added to the poller once. A short read clears
-//            `readable`; so does EAGAIN, which a hang-up seen too early can cause.
+// Invariant: one recv per Read, one send or sendmsg per Write; added to the poller once. A short
+//            read clears `readable`; so does EAGAIN, which a hang-up seen too early can cause.
 // Never:     sets socket options per connection: the listener's are inherited.
 
 #include "common/net/descriptor.h"
@@ -44,7 +44,8 @@ class TcpTransport final : public Transport, private PollTarget {
   SocketAddress peer_;
   Origin origin_;
   bool ended_ = false;  ///< recv has said 0
-  /// A call has taken the socket's error; after that the kernel says 0, which must not pass for a FIN.
+  /// A call has taken the socket's error; after that the kernel says 0, which must not pass for a
+  /// FIN.
   bool error_taken_ = false;
   mutable char peer_text_[SocketAddress::kTextMax] = {};
 };

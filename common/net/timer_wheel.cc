@@ -7,9 +7,10 @@
 
 namespace rouse::net {
 
-// A node lies in the level of the highest 6-bit group in which its tick differs from the current tick. So
-// everything in a level is due before anything in the level above, and the lowest occupied level holds the
-// next one. Only the top level wraps round (the scheme of tokio's wheel; Varghese and Lauck 1987).
+// A node lies in the level of the highest 6-bit group in which its tick differs from the current
+// tick. So everything in a level is due before anything in the level above, and the lowest occupied
+// level holds the next one. Only the top level wraps round (the scheme of tokio's wheel; Varghese
+// and Lauck 1987).
 
 Timer::~Timer() {
   Cancel();
@@ -69,7 +70,8 @@ bool TimerWheel::Empty(const Place& place, size_t& left) {
   Timer*& head = slots_[place.level][place.slot];
   while (head != nullptr) {
     Timer& timer = *head;
-    // From a higher level nodes only move down, so that the order of firing stays that of the ticks.
+    // From a higher level nodes only move down, so that the order of firing stays that of the
+    // ticks.
     const bool due = place.level == 0 && timer.armed() && TickAfter(timer.due_) <= now_tick_;
     if (due && left == 0) return false;
     Unlink(timer);

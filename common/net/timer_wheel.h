@@ -1,10 +1,12 @@
 #pragma once
 // What:      TimerWheel and Timer: deadlines of one shard, intrusive and coarse (kTick).
-// Owner:     the shard owns the wheel; whoever waits owns its Timer, which cancels itself when destroyed.
+// Owner:     the shard owns the wheel; whoever waits owns its Timer, which cancels itself when
+//            destroyed.
 // Shard:     one; never shared.
-// Limits:    a timer fires at or after its deadline, later by at most one tick plus the turn's length.
-// Invariant: arming a timer that is already set to a LATER time is one store (the node moves when its old
-//            place comes up); CheckInvariants() walks the whole wheel, for tests.
+// Limits:    a timer fires at or after its deadline, later by at most one tick plus the turn's
+//            length.
+// Invariant: arming a timer that is already set to a LATER time is one store (the node moves when
+//            its old place comes up); CheckInvariants() walks the whole wheel, for tests.
 
 #include <array>
 #include <cstddef>
@@ -26,7 +28,8 @@ class Timer {
 
   /// Sets or moves the deadline. kNever cancels.
   void Arm(TimerWheel& wheel, TimePoint due);
-  /// Also one store: the node leaves when its place comes up, or when it is armed for an earlier time.
+  /// Also one store: the node leaves when its place comes up, or when it is armed for an earlier
+  /// time.
   void Cancel();
   [[nodiscard]] bool armed() const { return due_ != kNever; }
   [[nodiscard]] TimePoint due() const { return due_; }
@@ -65,7 +68,8 @@ class TimerWheel {
   static constexpr size_t kLevels = 4;
   static constexpr size_t kSlotBits = 6;
   static constexpr size_t kSlots = size_t{1} << kSlotBits;
-  /// How far ahead a node is placed at most (about 4.5 h); one that is due later is placed again then.
+  /// How far ahead a node is placed at most (about 4.5 h); one that is due later is placed again
+  /// then.
   static constexpr uint64_t kReach = (kSlots - 2) << (kSlotBits * (kLevels - 1));
 
   struct Place {

@@ -1,11 +1,11 @@
 #pragma once
-// What:      Transport: the data side's byte edge. Read some, write some, close; and be told when more can
-//            be done.
+// What:      Transport: the data side's byte edge. Read some, write some, close; and be told when
+//            more can be done.
 // Owner:     one stream driver (common/http) at a time; destroying it closes the connection.
 // Shard:     one. At most one coroutine waits to read and one to write.
-// Invariant: `readable` is cleared by a read that comes up short, unless the peer has hung up (RDHUP, HUP,
-//            ERR), which latches until a read says kEnd or kBroken; so there is never a read that could
-//            only answer EAGAIN. Nothing resumes inline.
+// Invariant: `readable` is cleared by a read that comes up short, unless the peer has hung up
+//            (RDHUP, HUP, ERR), which latches until a read says kEnd or kBroken; so there is never
+//            a read that could only answer EAGAIN. Nothing resumes inline.
 // Never:     buffers, except what TLS must.
 
 #include <cstddef>
@@ -69,13 +69,18 @@ class Transport {
     return writable_event_.Wait(deadline);
   }
 
+  /// Wakes the coroutine that waits to read, if one does, with nothing to be read.
+  void InterruptRead() {
+    if (readable_event_.waiting()) readable_event_.Signal();
+  }
+
   /// Told each time the connection becomes readable while no coroutine waits to read. Null to stop.
   void OnReadable(Watch watch, void* context) {
     readable_watch_ = watch;
     readable_context_ = context;
   }
-  /// Told once when the peer hangs up (RDHUP, HUP, ERR), also while nobody reads; before OnReadable is told.
-  /// Null to stop.
+  /// Told once when the peer hangs up (RDHUP, HUP, ERR), also while nobody reads; before OnReadable
+  /// is told. Null to stop.
   void OnHangUp(Watch watch, void* context) {
     hang_up_watch_ = watch;
     hang_up_context_ = context;
@@ -87,8 +92,9 @@ class Transport {
   [[nodiscard]] virtual uint16_t local_port() const = 0;
 
  protected:
-  /// Called by implementations from the loop, and only from there. Sets the flags, wakes waiters through the
-  /// ready list, then runs the watches. A watch may destroy the transport, so this must be the last act.
+  /// Called by implementations from the loop, and only from there. Sets the flags, wakes waiters
+  /// through the ready list, then runs the watches. A watch may destroy the transport, so this must
+  /// be the last act.
   void MarkReady(Readiness readiness);
   void MarkReadable() { MarkReady({.readable = true}); }
   void MarkWritable() { MarkReady({.writable = true}); }

@@ -1,5 +1,6 @@
 #pragma once
-// What:      Loopback, a shard on real time with an acceptor on 127.0.0.1, turned by hand on the test's thread.
+// What:      Loopback, a shard on real time with an acceptor on 127.0.0.1, turned by hand on the
+//            test's thread.
 // Owner:     the test. One thread.
 // Limits:    RunUntil gives up after kPatience of real time and says false.
 // Invariant: when it ends, every coroutine that the test started must have ended.

@@ -2,8 +2,8 @@
 // What:      PipeTransport, one end of a connection in memory that behaves as TCP may at its worst.
 // Owner:     as Transport. Both ends live on shards of one thread (SimShards).
 // Limits:    PipeOptions::window bytes written and not yet read, per direction.
-// Invariant: the same seed gives the same splits, delays and faults. Bytes arrive in order; nothing runs
-//            inline: the other end learns through its shard's inbox or timers.
+// Invariant: the same seed gives the same splits, delays and faults. Bytes arrive in order; nothing
+//            runs inline: the other end learns through its shard's inbox or timers.
 
 #include <deque>
 #include <memory>

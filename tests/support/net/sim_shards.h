@@ -2,8 +2,9 @@
 // What:      SimShards, every shard of a ShardSet in the test's thread, on simulated time.
 // Owner:     the test or simulation. One thread.
 // Limits:    RunUntilIdle crashes after kRoundsMax rounds at one moment: something spins.
-// Invariant: the order in which shards take turns, and so the order of messages between them, follows from
-//            the seed. Time moves only in Advance, which stops at every timer on its way.
+// Invariant: the order in which shards take turns, and so the order of messages between them,
+//            follows from the seed. Time moves only in Advance, which stops at every timer on its
+//            way.
 
 #include "common/base/random.h"
 #include "common/net/shard_set.h"

@@ -25,7 +25,8 @@ constexpr long kMark = SYS_getppid;
   _exit(0);
 }
 
-/// The number of the call that a stopped child is about to make; -1 where it stopped for another reason.
+/// The number of the call that a stopped child is about to make; -1 where it stopped for another
+/// reason.
 long EnteredCall(pid_t child) {
   __ptrace_syscall_info info{};
   if (ptrace(static_cast<__ptrace_request>(PTRACE_GET_SYSCALL_INFO), child, sizeof info, &info) <=

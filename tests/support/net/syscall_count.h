@@ -1,6 +1,6 @@
 #pragma once
-// What:      CountSyscalls, the system calls that a piece of work makes, by number; counted with ptrace in a
-//            child, so that none escapes, whichever library makes it.
+// What:      CountSyscalls, the system calls that a piece of work makes, by number; counted with
+//            ptrace in a child, so that none escapes, whichever library makes it.
 // Owner:     a test that measures. The calling process must have one thread.
 // Limits:    gives up, with nothing, where tracing is not allowed.
 

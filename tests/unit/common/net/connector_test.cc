@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "common/net/listener.h"
+#include "common/net/socket_options.h"
 #include "tests/support/net/loopback.h"
 
 namespace rouse::net {

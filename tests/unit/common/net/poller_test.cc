@@ -6,6 +6,8 @@
 #include <catch2/catch.hpp>
 #include <sys/socket.h>
 
+#include "common/net/descriptor.h"
+
 namespace rouse::net {
 namespace {
 

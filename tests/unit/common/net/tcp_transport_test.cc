@@ -50,8 +50,8 @@ Task<void> FuzzedWrite(Shard& shard, Transport& transport, std::string_view data
   ok = true;
 }
 
-/// Reads with buffers of every size, yielding at random. Never reads unless told that it can: a forgotten
-/// edge shows as the deadline.
+/// Reads with buffers of every size, yielding at random. Never reads unless told that it can: a
+/// forgotten edge shows as the deadline.
 Task<void> FuzzedRead(Shard& shard, Transport& transport, uint64_t seed, TimePoint deadline,
                       std::string& out, bool& ended) {
   Random random(seed);
