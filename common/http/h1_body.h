@@ -3,8 +3,7 @@
 //            either role.
 // Owner:     an H1 stream; the transport outlives it. One shard.
 // Limits:    one block while bytes are there to be handed on, none while waiting; H1BodyLimits.
-// Invariant: reads never go past a body whose length is known. After the end, leftover() is what
-//            was read of the next message.
+// Invariant: what was read behind the body's end is leftover(): bytes of the next message.
 // Never:     hides a truncated body: the end is said only where the framing says so.
 
 #include <array>
@@ -24,7 +23,8 @@ namespace rouse::http {
 struct H1BodyLimits {
   Duration read_idle_timeout = std::chrono::seconds(30);
   Duration write_idle_timeout = std::chrono::seconds(30);
-  /// Bytes per second that a sized body must have made on average, once rate_grace is over; 0: any.
+  /// Bytes per second that a client's body must make, on average over the time that we have waited
+  /// for it, once that is more than rate_grace; 0: any.
   uint64_t rate_least = 1024;
   Duration rate_grace = std::chrono::seconds(10);
   uint64_t body_bytes_max = UINT64_MAX;
@@ -32,7 +32,7 @@ struct H1BodyLimits {
 
 class H1BodyReader final : public BodyReader {
  public:
-  /// Called before the first wait or read of a body: the server's moment to say 100 Continue.
+  /// Called when a body is first waited for: the server's moment to say 100 Continue.
   using BeforeRead = void (*)(void* context);
 
   H1BodyReader(net::Shard& shard, Side side, const H1BodyLimits& limits)
@@ -58,7 +58,7 @@ class H1BodyReader final : public BodyReader {
   [[nodiscard]] uint64_t bytes_read() const override { return bytes_read_; }
 
   [[nodiscard]] bool ended() const { return ended_; }
-  [[nodiscard]] size_t buffered_bytes() const { return input_.size(); }
+  [[nodiscard]] size_t block_bytes() const { return block_.size(); }
   /// After the end: bytes of the next message, and the block they lie in (empty: the head's own).
   [[nodiscard]] std::string_view leftover() const { return input_; }
   [[nodiscard]] net::Block TakeBlock() { return std::move(block_); }
@@ -72,7 +72,8 @@ class H1BodyReader final : public BodyReader {
   Step Fill();
   Step EndOfInput(bool broken);
   Step Fail(ErrorKind kind, const char* detail);
-  [[nodiscard]] bool TooSlow() const;
+  [[nodiscard]] TimePoint WaitEnd(TimePoint deadline) const;
+  void TellBeforeRead();
 
   net::Shard& shard_;
   const Side side_;
@@ -86,7 +87,7 @@ class H1BodyReader final : public BodyReader {
   std::string_view input_;  ///< read and not handed out
   net::Block block_;
   ChunkDecoder decoder_;
-  TimePoint started_{};
+  Duration waited_{};  ///< in Read, for the peer
   BeforeRead before_read_ = nullptr;
   void* before_read_context_ = nullptr;
   Error error_;
@@ -114,7 +115,7 @@ class H1BodyWriter final : public BodyWriter {
 
   [[nodiscard]] bool begun() const { return begun_; }
   /// All of it, the end included, has been handed to the transport.
-  [[nodiscard]] bool ended() const { return ended_ && !pending(); }
+  [[nodiscard]] bool ended() const { return ended_ && !pending() && error_.ok(); }
   [[nodiscard]] bool pending() const {
     return !prefix_.empty() || !data_.empty() || !suffix_.empty();
   }

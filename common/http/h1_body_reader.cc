@@ -1,8 +1,15 @@
 #include <algorithm>
+#include <cstring>
 
 #include "common/http/h1_body.h"
 
 namespace rouse::http {
+namespace {
+
+/// Bounds the arithmetic of WaitEnd.
+constexpr uint64_t kEarnedSecondsMax = 1'000'000'000;
+
+}  // namespace
 
 void H1BodyReader::Start(net::Transport& transport, BodyKind kind, uint64_t length,
                          std::string_view buffered) {
@@ -14,7 +21,8 @@ void H1BodyReader::Start(net::Transport& transport, BodyKind kind, uint64_t leng
   bytes_read_ = 0;
   input_ = buffered;
   if (kind == BodyKind::kStreamed) decoder_.Reset();
-  started_ = shard_.now();
+  waited_ = {};
+  before_read_ = nullptr;
   error_ = {};
 }
 
@@ -48,10 +56,6 @@ Step H1BodyReader::TryRead(Piece& piece) {
   piece = {};
   if (!error_.ok()) return Step::kFailed;
   while (!ended_) {
-    if (before_read_ != nullptr) {
-      const BeforeRead told = std::exchange(before_read_, nullptr);
-      told(before_read_context_);
-    }
     if (!input_.empty() && TakeInput(piece)) {
       bytes_read_ += piece.data.size();
       if (bytes_read_ > limits_.body_bytes_max && !raw_) {
@@ -83,51 +87,57 @@ bool H1BodyReader::TakeInput(Piece& piece) {
   return true;
 }
 
+/// All the data of the chunks that are there, joined where they lie, so that small chunks do not make
+/// small writes. The end, where it has come along, is told with the last bytes.
 bool H1BodyReader::TakeChunk(Piece& piece) {
-  size_t consumed = 0;
-  ChunkDecoder::Step step = decoder_.Next(input_, consumed, piece.data);
-  input_.remove_prefix(consumed);
-  if (step == ChunkDecoder::Step::kFailed) {
-    error_ = decoder_.error();
-    return false;
-  }
-  ended_ = step == ChunkDecoder::Step::kEnd;
-  if (step != ChunkDecoder::Step::kData) return false;
-  // The end, where it has come along, is told with the last bytes: they can leave in one write.
-  constexpr std::string_view kEnd = "\r\n0\r\n\r\n";
-  if (input_.substr(0, kEnd.size()) == kEnd) {
-    std::string_view none;
-    step = decoder_.Next(input_.substr(0, kEnd.size()), consumed, none);
-    if (step == ChunkDecoder::Step::kEnd) {
-      input_.remove_prefix(consumed);
-      ended_ = piece.end = true;
-    } else if (step == ChunkDecoder::Step::kFailed) {
+  for (;;) {
+    size_t consumed = 0;
+    std::string_view data;
+    const ChunkDecoder::Step step = decoder_.Next(input_, consumed, data);
+    input_.remove_prefix(consumed);
+    if (step == ChunkDecoder::Step::kFailed) {
       error_ = decoder_.error();
       return false;
     }
+    if (step == ChunkDecoder::Step::kData) {
+      if (piece.data.empty()) {
+        piece.data = data;
+      } else {
+        // The bytes are ours: in our block, the head's, or the parked copy.
+        std::memmove(const_cast<char*>(piece.data.data()) + piece.data.size(), data.data(),
+                     data.size());
+        piece.data = {piece.data.data(), piece.data.size() + data.size()};
+      }
+    }
+    ended_ = piece.end = step == ChunkDecoder::Step::kEnd;
+    if (ended_ || input_.empty()) return ended_ || !piece.data.empty();
   }
-  return true;
 }
 
-/// Reads once into the block.
+void H1BodyReader::TellBeforeRead() {
+  const BeforeRead told = std::exchange(before_read_, nullptr);
+  if (told != nullptr) told(before_read_context_);
+}
+
+/// Reads once into the block. A short read of more room than the body needs tells the transport that
+/// there is nothing more; what comes beyond the body is leftover().
 Step H1BodyReader::Fill() {
   if (!transport_->readable() && !transport_->broken()) {
     block_.Release();
+    TellBeforeRead();
     return Step::kMustWait;
   }
-  const bool small = kind_ == BodyKind::kLength && left_ <= net::BufferPool::kSmall;
+  const bool small = kind_ == BodyKind::kLength && left_ < net::BufferPool::kSmall;
   if (!block_) block_ = small ? shard_.buffers().TakeSmall() : shard_.buffers().TakeLarge();
   if (!block_) return Fail(ErrorKind::kOverloaded, "no buffer is free");
-  std::span<char> room = block_.span();
-  if (kind_ == BodyKind::kLength && left_ < room.size())
-    room = room.first(static_cast<size_t>(left_));
-  const net::IoResult read = transport_->Read(room);
+  const net::IoResult read = transport_->Read(block_.span());
   switch (read.status) {
     case net::IoStatus::kDone:
-      input_ = {room.data(), read.bytes};
+      input_ = {block_.data(), read.bytes};
       return Step::kDone;
     case net::IoStatus::kMustWait:
       block_.Release();
+      TellBeforeRead();
       return Step::kMustWait;
     case net::IoStatus::kEnd:
       return EndOfInput(false);
@@ -149,13 +159,19 @@ Step H1BodyReader::EndOfInput(bool broken) {
   return Fail(ErrorKind::kUpstreamTruncated, "the pod left inside its body");
 }
 
-bool H1BodyReader::TooSlow() const {
-  if (limits_.rate_least == 0 || kind_ != BodyKind::kLength || side_ != Side::kDownstream)
-    return false;
-  const Duration taken = shard_.now() - started_;
-  if (taken <= limits_.rate_grace) return false;
-  const double seconds = std::chrono::duration<double>(taken).count();
-  return static_cast<double>(bytes_read_) < seconds * static_cast<double>(limits_.rate_least);
+/// When to give up a wait that begins now. Only waiting for the peer counts against its rate: not the
+/// time while we were parked, or while the other side did not take what we had.
+TimePoint H1BodyReader::WaitEnd(TimePoint deadline) const {
+  if (raw_) return deadline;
+  const TimePoint now = shard_.now();
+  TimePoint end = std::min(deadline, Later(now, limits_.read_idle_timeout));
+  if (side_ == Side::kDownstream && limits_.rate_least > 0) {
+    const auto earned = std::chrono::seconds(
+        std::min<uint64_t>(bytes_read_ / limits_.rate_least, kEarnedSecondsMax));
+    const Duration allowed = std::max<Duration>(limits_.rate_grace, earned);
+    end = std::min(end, Later(now, std::max(allowed - waited_, Duration::zero())));
+  }
+  return end;
 }
 
 net::Task<Result<Piece>> H1BodyReader::Read(TimePoint deadline) {
@@ -164,9 +180,11 @@ net::Task<Result<Piece>> H1BodyReader::Read(TimePoint deadline) {
     const Step step = TryRead(piece);
     if (step == Step::kDone) co_return piece;
     if (step == Step::kFailed) co_return error_;
-    const TimePoint idle = raw_ ? kNever : Later(shard_.now(), limits_.read_idle_timeout);
-    const net::Wake why = co_await transport_->WaitReadable(std::min(deadline, idle));
-    if (why == net::Wake::kDeadline || TooSlow()) {
+    const TimePoint begin = shard_.now();
+    const net::Wake why = co_await transport_->WaitReadable(WaitEnd(deadline));
+    waited_ += shard_.now() - begin;
+    if (!error_.ok()) co_return error_;
+    if (why == net::Wake::kDeadline) {
       const bool downstream = side_ == Side::kDownstream;
       Fail(downstream ? ErrorKind::kBodyTimeout : ErrorKind::kUpstreamTimeout,
            "no body bytes in time");

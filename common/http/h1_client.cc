@@ -51,7 +51,7 @@ Step H1Client::TrySendHead(const RequestHead& head, const HeadPatch& patch, std:
     writer_.Cancel({ErrorKind::kHeadTooLarge, Side::kLocal, false, "the request head is too long"});
     return Step::kFailed;
   }
-  writer_.AllowTrailers(true);
+  writer_.AllowTrailers(false);  // a pod has no way to say that it takes them
   return writer_.Begin(*transport_, {out.data(), size}, head.body, head.content_length, first,
                        end || head.body == BodyKind::kNone);
 }
@@ -100,7 +100,11 @@ bool H1Client::MakeRoom() {
 /// Reads at most once, and parses.
 ParseStep H1Client::ReadHead() {
   if (used_ == parsed_) {
-    if (!MakeRoom()) return Fail(ErrorKind::kUpstreamProtocol, "the response head is too long");
+    if (!MakeRoom()) {
+      const bool full = block_.size() == net::BufferPool::kLarge;
+      return full ? Fail(ErrorKind::kUpstreamProtocol, "the response head is too long")
+                  : Fail(ErrorKind::kOverloaded, "no buffer is free");
+    }
     const net::IoResult read = transport_->Read(block_.span().subspan(used_));
     if (read.status == net::IoStatus::kMustWait) return ParseStep::kMore;
     if (read.status != net::IoStatus::kDone)
@@ -171,6 +175,7 @@ bool H1Client::Reusable() const {
 
 void H1Client::Finish() {
   const bool usable = Reusable();
+  const bool cut = !reader_.ended() || !writer_.ended();
   reader_.Clear();
   block_.Release();
   reused_ = true;
@@ -178,7 +183,7 @@ void H1Client::Finish() {
     state_ = State::kIdle;
   } else {
     state_ = State::kUnusable;
-    transport_->Close(!reader_.ended() || !writer_.ended());
+    transport_->Close(cut);
   }
   if (watch_.told != nullptr) watch_.told(watch_.context, usable);
 }

@@ -18,7 +18,8 @@ namespace rouse::http {
 
 struct H1ClientOptions {
   HeadLimits head = kResponseLimits;
-  H1BodyLimits body;
+  /// A response may pause for as long as its exchange has time (event streams do).
+  H1BodyLimits body{.read_idle_timeout = Duration::max()};
 };
 
 class H1Client final : public ClientConnection, private ClientStream {

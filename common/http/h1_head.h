@@ -86,7 +86,7 @@ class RequestParser {
   [[nodiscard]] const Error& error() const { return scanner_.error(); }
   /// The connection may carry another request after this one (RFC 9112 section 9.3).
   [[nodiscard]] bool keep_alive() const { return keep_alive_; }
-  /// A byte other than empty lines has been seen.
+  /// A whole request line has been seen.
   [[nodiscard]] bool started() const { return state_ != State::kStart; }
   void Reset();
 

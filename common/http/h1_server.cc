@@ -12,6 +12,9 @@ H1Server::H1Server(net::Shard& shard, std::unique_ptr<net::Transport> transport,
       transport_(std::move(transport)),
       handler_(handler),
       options_(options),
+      peer_{.address = transport_->peer_address(),
+            .port = transport_->peer_port(),
+            .local_port = transport_->local_port()},
       timer_(&OnTimer, this) {}
 
 H1Server::~H1Server() = default;
@@ -52,7 +55,9 @@ void H1Server::OnTimer(void* self) {
       return server.Refuse(
           {ErrorKind::kHeadTimeout, Side::kDownstream, false, "the head took too long"});
     case State::kExchange:
-      return;  // left over from waiting: the exchange has deadlines of its own
+      // Else it is left over from waiting: the exchange has deadlines of its own.
+      if (std::exchange(server.resume_, false)) server.stream_->TellGone();
+      return;
     case State::kLingering:
       return server.End(true);
     case State::kClosed:
@@ -79,10 +84,10 @@ void H1Server::Advance() {
       return handler_.OnStream(*stream_);
     }
     if (step == ParseStep::kFailed) {
-      if (stream_->peer_ended()) return End(false);
+      if (stream_->peer_ended()) return End(false);  // mid-head too: there is nobody to answer
       return Refuse(stream_->error());
     }
-    if (state_ == State::kIdle) {
+    if (state_ == State::kIdle && stream_->held()) {
       // The absolute deadline of a head runs from its first byte.
       state_ = State::kHead;
       timer_.Arm(shard_.timers(), Later(shard_.now(), options_.head_timeout));
@@ -104,14 +109,12 @@ void H1Server::EndExchange(Ending ending) {
   if (ending == Ending::kReset) return End(true);
   if (ending == Ending::kClose) return End(false);
   if (ending == Ending::kLinger) return Linger();
+  if (draining_) return End(false);
   const std::string_view leftover = stream_->leftover();
   if (leftover.empty()) {
     stream_.reset();
     GoIdle(options_.keep_alive_timeout);
-    if (transport_->readable()) {
-      resume_ = true;
-      timer_.Arm(shard_.timers(), shard_.now());
-    }
+    if (transport_->readable()) ResumeSoon();
     return;
   }
   // A pipelined request is gone on with from the loop, never from inside the exchange before it.
@@ -121,8 +124,14 @@ void H1Server::EndExchange(Ending ending) {
   next->StartWith(leftover, std::move(block));
   stream_ = std::move(next);
   state_ = State::kHead;
+  ResumeSoon();
+}
+
+/// The loop goes on with this connection in the next turn: a deadline in the past is not rounded up to a
+/// whole tick.
+void H1Server::ResumeSoon() {
   resume_ = true;
-  timer_.Arm(shard_.timers(), shard_.now());
+  timer_.Arm(shard_.timers(), shard_.now() - net::TimerWheel::kTick);
 }
 
 void H1Server::GoIdle(Duration timeout) {

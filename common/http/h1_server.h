@@ -62,19 +62,22 @@ class H1Server final : public ServerConnection {
   void Discard();
   void GoIdle(Duration timeout);
   void End(bool reset);
+  void ResumeSoon();
 
   net::Shard& shard_;
   std::unique_ptr<net::Transport> transport_;
   StreamHandler& handler_;
   const H1Options& options_;
+  PeerInfo peer_;
   std::unique_ptr<H1ServerStream> stream_;
   net::Timer timer_;
   uint64_t served_ = 0;
   size_t lingered_ = 0;
   State state_ = State::kIdle;
   bool draining_ = false;
-  bool resume_ =
-      false;  ///< the timer is set to go on with the next request, not to end this connection
+  /// The timer is set to go on (with the next request; in kExchange, to tell that the client has gone),
+  /// not to end this connection.
+  bool resume_ = false;
 };
 
 }  // namespace rouse::http

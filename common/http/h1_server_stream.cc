@@ -11,10 +11,7 @@ H1ServerStream::H1ServerStream(H1Server& server)
     : server_(server),
       parser_(server.options_.head),
       reader_(server.shard_, Side::kDownstream, server.options_.body),
-      writer_(server.shard_, Side::kDownstream, server.options_.body) {
-  const net::Transport& transport = *server.transport_;
-  peer_ = {transport.peer_address(), transport.peer_port(), transport.local_port(), false};
-}
+      writer_(server.shard_, Side::kDownstream, server.options_.body) {}
 
 void H1ServerStream::StartWith(std::string_view bytes, net::Block block) {
   block_ = std::move(block);
@@ -64,9 +61,6 @@ void H1ServerStream::OpenBody() {
 
 void H1ServerStream::OpenRefused() {
   refused_ = close_after_ = true;
-  if (!parser_.started() || head_.path.data() == nullptr) {
-    head_.method = head_.path = head_.authority = head_.host = {};
-  }
   reader_.Start(*server_.transport_, BodyKind::kNone, 0, {});
 }
 
@@ -90,12 +84,21 @@ Step H1ServerStream::TrySendInformational(const ResponseHead& head, const HeadPa
   return writer_.WriteBare(*server_.transport_, {out.data(), size});
 }
 
-BodyKind H1ServerStream::SentKind(const ResponseHead& head) const {
-  const bool bodiless = head.status == 204 || head.status == 304 || head_.method == "HEAD";
-  if (bodiless) return BodyKind::kNone;
-  if (head.body == BodyKind::kLength) return BodyKind::kLength;
-  if (head.body == BodyKind::kNone) return BodyKind::kLength;  // content-length: 0
-  return head_.version == Version::kHttp11 ? BodyKind::kStreamed : BodyKind::kUntilClose;
+/// How the body goes out: as long as it is known to be, else as the client's version can take it.
+ResponseFraming H1ServerStream::FramingOf(const ResponseHead& head, size_t first, bool end) const {
+  ResponseFraming framing;
+  const bool to_head = head_.method == "HEAD";
+  framing.length_is_told = to_head || head.status == 304;
+  if (to_head || head.status == 204 || head.status == 304) return framing;
+  framing.body = BodyKind::kLength;
+  if (head.body == BodyKind::kLength) {
+    framing.content_length = head.content_length;
+  } else if (head.body != BodyKind::kNone && end) {
+    framing.content_length = first;
+  } else if (head.body != BodyKind::kNone) {
+    framing.body = head_.version == Version::kHttp10 ? BodyKind::kUntilClose : BodyKind::kStreamed;
+  }
+  return framing;
 }
 
 bool H1ServerStream::MustClose() const {
@@ -111,13 +114,11 @@ Step H1ServerStream::TrySendHead(const ResponseHead& head, const HeadPatch& patc
   BodyKind kind = BodyKind::kUntilClose;
   upgraded_ = head.status == 101;
   if (!upgraded_) {
-    kind = SentKind(head);
+    framing = FramingOf(head, first.size(), end);
+    kind = framing.body;
     close_after_ = MustClose() || kind == BodyKind::kUntilClose;
-    framing.body = kind;
-    framing.content_length = head.body == BodyKind::kLength ? head.content_length : 0;
     framing.close = close_after_;
     framing.keep_alive = !close_after_ && head_.version == Version::kHttp10;
-    framing.length_is_told = head_.method == "HEAD" || head.status == 304;
   }
   const size_t size = WriteResponseHead(head, patch, framing, out);
   if (size == 0) {
@@ -132,7 +133,11 @@ Step H1ServerStream::TrySendHead(const ResponseHead& head, const HeadPatch& patc
 
 size_t H1ServerStream::Park() {
   waiting_ = true;
-  if (parked_) return 0;
+  // The FIN may have come before: it counts from now on, and is told from the loop.
+  if (gone()) server_.ResumeSoon();
+  if (parked_) return parked_bytes_ + reader_.block_bytes();
+  // A piece of the body is in the exchange's hands: the bytes stay where they are.
+  if (reader_.bytes_read() > 0) return sizeof(*this) + block_.size() + reader_.block_bytes();
   const size_t head = parser_.head_bytes();
   const std::string_view behind = reader_.leftover();
   parked_ = std::make_unique<char[]>(head + behind.size());
@@ -141,7 +146,8 @@ size_t H1ServerStream::Park() {
   MoveHead(head_, block_.data(), parked_.get());
   reader_.MoveBuffered(parked_.get() + head);
   block_.Release();
-  return sizeof(*this) + head + behind.size() + head_.fields.heap_bytes();
+  parked_bytes_ = sizeof(*this) + head + behind.size() + head_.fields.heap_bytes();
+  return parked_bytes_;
 }
 
 bool H1ServerStream::gone() const {
@@ -153,6 +159,11 @@ bool H1ServerStream::gone() const {
 
 void H1ServerStream::TellGone() {
   if (gone() && gone_watch_.told != nullptr) gone_watch_.told(gone_watch_.context);
+}
+
+void H1ServerStream::CancelRead(const Error& error) {
+  reader_.Cancel(error);
+  server_.transport_->InterruptRead();
 }
 
 void H1ServerStream::Finish(const Error& error) {

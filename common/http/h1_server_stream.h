@@ -24,7 +24,11 @@ class H1ServerStream final : public ServerStream {
   /// Begins with bytes that came behind the message before.
   void StartWith(std::string_view bytes, net::Block block);
   [[nodiscard]] bool holds_bytes() const { return used_ > parsed_; }
-  [[nodiscard]] bool started() const { return parser_.started(); }
+  [[nodiscard]] bool held() const { return used_ > 0; }
+  /// More than empty lines has come.
+  [[nodiscard]] bool started() const {
+    return parser_.started() || used_ > parser_.head_bytes();
+  }
   [[nodiscard]] bool peer_ended() const { return peer_ended_; }
   [[nodiscard]] const Error& error() const { return parser_.error(); }
   void OpenBody();
@@ -36,7 +40,7 @@ class H1ServerStream final : public ServerStream {
 
   // ---- ServerStream
   [[nodiscard]] const RequestHead& head() const override { return head_; }
-  [[nodiscard]] const PeerInfo& peer() const override { return peer_; }
+  [[nodiscard]] const PeerInfo& peer() const override { return server_.peer_; }
   [[nodiscard]] BodyReader& request_body() override { return reader_; }
   [[nodiscard]] BodyWriter& response_body() override { return writer_; }
   Step TrySendInformational(const ResponseHead& head, const HeadPatch& patch) override;
@@ -47,26 +51,27 @@ class H1ServerStream final : public ServerStream {
   void Unpark() override { waiting_ = false; }
   void OnGone(GoneWatch watch) override { gone_watch_ = watch; }
   [[nodiscard]] bool gone() const override;
+  void CancelRead(const Error& error) override;
   void CloseAfter() override { close_after_ = true; }
   void Finish(const Error& error) override;
 
  private:
   static void SayContinue(void* self);
   bool MakeRoom();
-  [[nodiscard]] BodyKind SentKind(const ResponseHead& head) const;
+  [[nodiscard]] ResponseFraming FramingOf(const ResponseHead& head, size_t first, bool end) const;
   [[nodiscard]] bool MustClose() const;
   [[nodiscard]] char* bytes() { return parked_ ? parked_.get() : block_.data(); }
 
   H1Server& server_;
   RequestParser parser_;
   RequestHead head_;
-  PeerInfo peer_;
   H1BodyReader reader_;
   H1BodyWriter writer_;
   net::Block block_;
   std::unique_ptr<char[]> parked_;
   size_t used_ = 0;    ///< bytes in the block
   size_t parsed_ = 0;  ///< of these the parser has seen
+  size_t parked_bytes_ = 0;
   GoneWatch gone_watch_;
   bool peer_ended_ = false;
   bool close_after_ = false;

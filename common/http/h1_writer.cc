@@ -198,7 +198,13 @@ size_t WriteChunkHeader(uint64_t size, std::span<char, kChunkHeaderMax> out) {
 size_t WriteLastChunk(const Trailers* trailers, std::span<char> span) {
   Output out(span);
   out.Add("0\r\n");
-  if (trailers != nullptr) AddFields(*trailers, {}, out);
+  for (size_t i = 0; trailers != nullptr && i < trailers->size(); ++i) {
+    // Framing, routing and authentication never come after the body (RFC 9110 section 6.5.1).
+    const HeaderId id = trailers->id(i);
+    const bool harmless = id == HeaderId::kOther || id == HeaderId::kGrpcStatus ||
+                          id == HeaderId::kGrpcMessage || id == HeaderId::kServerTiming;
+    if (harmless) out.AddField(trailers->name(i), trailers->value(i));
+  }
   out.Add("\r\n");
   return out.size();
 }

@@ -39,7 +39,7 @@ struct RequestHead {
   bool accepts_trailers = false;
   /// A valid request to change the protocol ("websocket"); empty otherwise.
   std::string_view upgrade;
-  HeaderMap fields;
+  HeaderMap fields = {};
 };
 
 struct ResponseHead {
@@ -47,8 +47,8 @@ struct ResponseHead {
   Version version = Version::kHttp11;
   BodyKind body = BodyKind::kNone;
   uint64_t content_length = 0;
-  std::string_view reason;
-  HeaderMap fields;
+  std::string_view reason = {};
+  HeaderMap fields = {};
 };
 
 using Trailers = HeaderMap;
