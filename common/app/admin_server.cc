@@ -127,7 +127,8 @@ class AdminServer::Admin final : public control::HttpService {
   explicit Admin(const AdminServer& server) : server_(server) {}
 
   void Serve(IncomingRequest request, std::unique_ptr<HttpResponder> responder) override {
-    // A web page that a person visits may not talk to this port under a name of its own (DNS rebinding).
+    // A web page that a person visits may not talk to this port under a name of its own (DNS
+    // rebinding).
     const auto host = control::FindHeader(request.headers, "host");
     if (!host || !server_.KnowsHost(*host, request.local)) {
       return responder->Respond(403, PlainHeaders(), "this port answers to its own address only\n");

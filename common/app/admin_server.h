@@ -1,9 +1,11 @@
 #pragma once
-// What:      AdminServer, the two ports of a program that people and probes look at. Health: /livez, /readyz,
-//            /metrics, on all addresses. Admin: read-only JSON pages, on loopback unless told otherwise.
+// What:      AdminServer, the two ports of a program that people and probes look at. Health:
+//            /livez, /readyz, /metrics, on all addresses. Admin: read-only JSON pages, on loopback
+//            unless told otherwise.
 // Owner:     App; the network outlives it. Pages and checks may call what outlives it.
 // Shard:     the control thread; Beat too: a shard posts its heartbeat through Loop::Post.
-// Invariant: live while every heartbeat is younger than kBeatLongest; ready while every check passes.
+// Invariant: live while every heartbeat is younger than kBeatLongest; ready while every check
+//            passes.
 // Never:     changes anything; answers an admin request whose Host is not one of its own names.
 
 #include <cstdint>
@@ -28,7 +30,8 @@ inline constexpr Duration kBeatLongest = std::chrono::seconds(10);
 struct AdminOptions {
   std::string health_address = "0.0.0.0:8081";
   std::string admin_address = "127.0.0.1:9901";
-  /// Names, beside loopback's and the address that was called, under which the admin port may be asked for.
+  /// Names, beside loopback's and the address that was called, under which the admin port may be
+  /// asked for.
   std::vector<std::string> admin_hosts;
 };
 

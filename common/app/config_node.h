@@ -33,7 +33,8 @@ struct ConfigNode {
   [[nodiscard]] const ConfigNode* Find(std::string_view key) const;
   /// kInvalidArgument as `file:line: message`.
   [[nodiscard]] absl::Status Error(std::string_view message) const;
-  /// OK where this is a map whose keys are all in `known`; else an error that names the nearest known key.
+  /// OK where this is a map whose keys are all in `known`; else an error that names the nearest
+  /// known key.
   [[nodiscard]] absl::Status CheckKeys(const std::vector<std::string>& known) const;
 };
 

@@ -7,7 +7,8 @@ namespace {
 
 constexpr Duration kPollEvery = std::chrono::milliseconds(20);
 
-/// Asks `done` until it is true; ends by itself with the step, whose deadline makes `ended` mean nothing.
+/// Asks `done` until it is true; ends by itself with the step, whose deadline makes `ended` mean
+/// nothing.
 void Poll(control::Loop& loop, std::shared_ptr<absl::AnyInvocable<bool()>> done, TimePoint deadline,
           Lifecycle::Done ended) {
   if ((*done)()) return ended(absl::OkStatus());

@@ -1,12 +1,13 @@
 #pragma once
-// What:      Lifecycle, how a program starts and stops: a list of named steps each way, run in order on the
-//            Loop, each with a deadline and a log line.
+// What:      Lifecycle, how a program starts and stops: a list of named steps each way, run in
+//            order on the Loop, each with a deadline and a log line.
 // Owner:     main or App; the loop outlives it.
 // Shard:     the control thread.
-// Invariant: starting -> running -> draining -> over. A start step that fails or is late stops the program
-//            (exit code 1); a drain step that is late is left behind and the next begins.
+// Invariant: starting -> running -> draining -> over. A start step that fails or is late stops the
+//            program (exit code 1); a drain step that is late is left behind and the next begins.
 //            Draining may begin before all has started: a drain step must be harmless then.
-// Never:     handles signals itself: main binds them to Stop (a second one ends at once, exit code 1).
+// Never:     handles signals itself: main binds them to Stop (a second one ends at once, exit code
+//            1).
 
 #include <functional>
 #include <memory>

@@ -55,7 +55,7 @@ Environment ProcessEnvironment() {
   return all;
 }
 
-// ---- the rows ---------------------------------------------------------------------------------------
+// ---- the rows -----------------------------------------------------------------------------------
 
 Options::Options(std::string program, std::string version, std::string what)
     : program_(std::move(program)), version_(std::move(version)), what_(std::move(what)) {
@@ -201,7 +201,7 @@ void Options::Apply(Row& row, std::string_view text, const std::string& source,
   if (!set.ok()) Fail(absl::StrCat(where, ": ", std::string(set.message())));
 }
 
-// ---- the sources ------------------------------------------------------------------------------------
+// ---- the sources --------------------------------------------------------------------------------
 
 struct Options::Flags {
   std::map<std::string, std::string> values;  ///< by option
@@ -224,7 +224,8 @@ Parsed Options::Parse(std::span<const std::string> args, const Environment& envi
   if (flags.markdown) return {false, 0, HelpMarkdown(), {}, {}};
   if (flags.version) return {false, 0, absl::StrCat(program_, " ", version_, "\n"), {}, {}};
 
-  // Which file is read comes from the stronger sources; then each source overwrites the weaker ones.
+  // Which file is read comes from the stronger sources; then each source overwrites the weaker
+  // ones.
   const std::string variable = EnvironmentName("config") + "=";
   for (const std::string& each : environment) {
     if (each.starts_with(variable)) config_file_ = each.substr(variable.size());

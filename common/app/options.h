@@ -1,9 +1,12 @@
 #pragma once
-// What:      Options, the table of a program's options: each a row of name, unit, default, bounds, help and
-//            the field it fills. Flags beat environment (ROUSE_ + name) beat file (--config) beat default.
-// Owner:     main, while it starts; fields belong to the program's Config and outlive the table's use.
+// What:      Options, the table of a program's options: each a row of name, unit, default, bounds,
+//            help and the field it fills. Flags beat environment (ROUSE_ + name) beat file
+//            (--config) beat default.
+// Owner:     main, while it starts; fields belong to the program's Config and outlive the table's
+//            use.
 // Invariant: a row's default is what its field holds when the row is added.
-// Limits:    the first kErrorsMost errors are reported, each with its source, line and nearest known name.
+// Limits:    the first kErrorsMost errors are reported, each with its source, line and nearest
+//            known name.
 // Never:     prints, exits or reads the process's environment by itself (see ProcessEnvironment).
 
 #include <functional>
@@ -84,7 +87,8 @@ class Options {
   /// Whatever else: the caller reads, checks and shows.
   void Add(Row row);
 
-  /// A top-level key of the file that the program reads itself; called for it after all rows are set.
+  /// A top-level key of the file that the program reads itself; called for it after all rows are
+  /// set.
   void TakeKey(std::string key, std::string help, Take take);
   /// Looks at the options together; called last, if there was no error.
   void AddCheck(std::function<absl::Status()> check) { checks_.push_back(std::move(check)); }

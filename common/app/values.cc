@@ -35,7 +35,8 @@ absl::Status NotA(std::string_view text, const char* what) {
   return absl::InvalidArgumentError(absl::StrCat("\"", std::string(text), "\" is not ", what));
 }
 
-/// The next `number unit` of `text`, in the smallest unit; false where there is none or it is too large.
+/// The next `number unit` of `text`, in the smallest unit; false where there is none or it is too
+/// large.
 bool TakeQuantity(std::string_view& text, std::span<const Unit> units, double* out) {
   const size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
   const absl::StatusOr<double> number = ParseNumber(text.substr(0, digits));

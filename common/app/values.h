@@ -1,7 +1,8 @@
 #pragma once
 // What:  values with units as people write them: 500ms, 1m30s, 10MiB, true; read and written.
 // Owner: nobody; pure functions. Any thread.
-// Never: guesses a unit: a bare number is bytes for a size, and refused for a duration unless it is 0.
+// Never: guesses a unit: a bare number is bytes for a size, and refused for a duration unless it is
+//        0.
 
 #include <cstdint>
 #include <string>

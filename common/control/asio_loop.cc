@@ -34,7 +34,8 @@ void Wait(Signal& signal) {
 }
 }  // namespace
 
-/// Handlers that die with the io_context may still call Cancel: what that touches is declared before it.
+/// Handlers that die with the io_context may still call Cancel: what that touches is declared
+/// before it.
 struct AsioLoop::Parts {
   using Due = std::pair<TimePoint, TimerId>;
 
@@ -93,7 +94,8 @@ void AsioLoop::Cancel(TimerId timer) {
   if (found == parts_->when.end()) return;
   const auto node = parts_->timers.extract(Parts::Due(found->second, timer));
   parts_->when.erase(found);
-  // The task, and all it owns, goes here, when both tables are whole again. The alarm may ring in vain.
+  // The task, and all it owns, goes here, when both tables are whole again. The alarm may ring in
+  // vain.
 }
 
 void AsioLoop::Arm() {

@@ -1,7 +1,8 @@
 #pragma once
-// What:      ByteStream, one open connection of the control side, plain or TLS, with its types erased so
-//            that HTTP and WebSocket are compiled once.
-// Owner:     whoever reads and writes it. Destroying it cuts the connection: no callback runs afterwards.
+// What:      ByteStream, one open connection of the control side, plain or TLS, with its types
+//            erased so that HTTP and WebSocket are compiled once.
+// Owner:     whoever reads and writes it. Destroying it cuts the connection: no callback runs
+//            afterwards.
 // Shard:     the control thread. Callbacks never run inline.
 // Limits:    one Read and one Write at a time; a read hands over at most 16 KiB.
 // Never:     finds dead peers by itself: TCP keepalive and TCP_USER_TIMEOUT do (tcp.cc).

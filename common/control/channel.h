@@ -1,9 +1,11 @@
 #pragma once
-// What:      the control side's edge: timers (Loop), calls out (HttpClient), calls in (HttpService), and
-//            WebSocket messages both ways (MessageChannel), all made by one Network.
-// Owner:     app builds one Network per program; tests/support/control has another on simulated time.
-// Shard:     the control thread. All handlers run on it, never inline from the call that set them up.
-//            Loop::Post alone may be called from any thread.
+// What:      the control side's edge: timers (Loop), calls out (HttpClient), calls in
+//            (HttpService), and WebSocket messages both ways (MessageChannel), all made by one
+//            Network.
+// Owner:     app builds one Network per program; tests/support/control has another on simulated
+//            time.
+// Shard:     the control thread. All handlers run on it, never inline from the call that set them
+//            up. Loop::Post alone may be called from any thread.
 // Limits:    named in HttpLimits and MessageLimits; every call has deadlines.
 // Never:     shows an Asio, Beast or OpenSSL type; blocks.
 
@@ -51,7 +53,7 @@ using Headers = std::vector<Header>;
 [[nodiscard]] std::optional<std::string_view> FindHeader(const Headers& headers,
                                                          std::string_view name);
 
-// ---- TLS, both roles --------------------------------------------------------------------------------
+// ---- TLS, both roles ----------------------------------------------------------------------------
 
 struct ClientTls {
   std::string ca_pem;           ///< trusted roots; empty: the system's
@@ -74,14 +76,14 @@ struct Origin {
   std::optional<ClientTls> tls;  ///< absent: plain text
 };
 
-// ---- calls out --------------------------------------------------------------------------------------
+// ---- calls out ----------------------------------------------------------------------------------
 
 struct HttpLimits {
   Duration connect_timeout = std::chrono::seconds(5);
   /// From the start of the call to the response head.
   Duration head_timeout = std::chrono::seconds(15);
-  /// Longest silence inside a response body; Duration::max() for watches (TCP keepalive 15/5/3 s and
-  /// TCP_USER_TIMEOUT 30 s still end a dead connection).
+  /// Longest silence inside a response body; Duration::max() for watches (TCP keepalive 15/5/3 s
+  /// and TCP_USER_TIMEOUT 30 s still end a dead connection).
   Duration idle_timeout = std::chrono::seconds(30);
   size_t head_bytes_max = 64 * 1024;
   size_t connections_max = 32;  ///< per client; further calls wait inside their head_timeout
@@ -98,8 +100,9 @@ struct HttpRequest {
 struct HttpHandlers {
   absl::AnyInvocable<void(int status, const Headers& headers)> on_head;
   absl::AnyInvocable<void(std::string_view data)> on_data;
-  /// Called exactly once, last, unless the call was cancelled. OK means the body is complete. Errors:
-  /// kUnavailable (connect, TLS, reset, truncated), kDeadlineExceeded (which timeout, in the message).
+  /// Called exactly once, last, unless the call was cancelled. OK means the body is complete.
+  /// Errors: kUnavailable (connect, TLS, reset, truncated), kDeadlineExceeded (which timeout, in
+  /// the message).
   absl::AnyInvocable<void(absl::Status)> on_end;
 };
 
@@ -117,11 +120,12 @@ class HttpClient {
                                                         HttpHandlers handlers) = 0;
 };
 
-// ---- messages (WebSocket, RFC 6455) ----------------------------------------------------------------
+// ---- messages (WebSocket, RFC 6455) -------------------------------------------------------------
 
 struct MessageLimits {
   size_t message_bytes_max = 1 << 20;
-  /// Bytes waiting to be written; beyond it Send refuses, so that a slow reader costs bounded memory.
+  /// Bytes waiting to be written; beyond it Send refuses, so that a slow reader costs bounded
+  /// memory.
   size_t queue_bytes_max = 4 << 20;
   Duration connect_timeout = std::chrono::seconds(5);
   /// A ping goes out after this much silence; the channel ends after as much again.
@@ -146,16 +150,17 @@ class MessageChannel {
   [[nodiscard]] virtual size_t queued_bytes() const = 0;
 };
 
-// ---- calls in ---------------------------------------------------------------------------------------
+// ---- calls in -----------------------------------------------------------------------------------
 
-/// The answer to one incoming request. Respond once, or Begin, Write..., End. Destroying it unanswered
-/// answers 500 before Begin and cuts the connection after it.
+/// The answer to one incoming request. Respond once, or Begin, Write..., End. Destroying it
+/// unanswered answers 500 before Begin and cuts the connection after it.
 class HttpResponder {
  public:
   virtual ~HttpResponder() = default;
   virtual void Respond(int status, Headers headers, std::string body) = 0;
   virtual void Begin(int status, Headers headers) = 0;
-  /// kResourceExhausted where the reader is too slow (the queue limit), kUnavailable where it has gone.
+  /// kResourceExhausted where the reader is too slow (the queue limit), kUnavailable where it has
+  /// gone.
   virtual absl::Status Write(std::string data) = 0;
   virtual void End() = 0;
   /// Cuts the connection without a clean end (for faults on demand).
@@ -179,8 +184,8 @@ class HttpService {
  public:
   virtual ~HttpService() = default;
   virtual void Serve(IncomingRequest request, std::unique_ptr<HttpResponder> responder) = 0;
-  /// A WebSocket upgrade was asked for. Return the status to refuse with (such as 404, the default), or 0
-  /// to accept; on accept OnMessages is called with the open channel.
+  /// A WebSocket upgrade was asked for. Return the status to refuse with (such as 404, the
+  /// default), or 0 to accept; on accept OnMessages is called with the open channel.
   virtual int AcceptMessages(const IncomingRequest&) { return 404; }
   /// `set_handlers` must be called once, at once, with the handlers of this channel.
   virtual void OnMessages(IncomingRequest, std::unique_ptr<MessageChannel>,
@@ -207,7 +212,7 @@ class HttpListener {
   virtual void StopAccepting() = 0;
 };
 
-// ---- the factory ------------------------------------------------------------------------------------
+// ---- the factory --------------------------------------------------------------------------------
 
 class Network {
  public:

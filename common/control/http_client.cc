@@ -17,8 +17,8 @@ constexpr Duration kIdleLongest = std::chrono::seconds(30);
 
 class CallState;
 
-/// One connection. It always has a read under way: what arrives goes to the call that uses it, and on an
-/// idle one it means that the connection is of no more use.
+/// One connection. It always has a read under way: what arrives goes to the call that uses it, and
+/// on an idle one it means that the connection is of no more use.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   explicit Connection(std::unique_ptr<ByteStream> stream) : stream_(std::move(stream)) {}
@@ -73,7 +73,8 @@ class Pool : public std::enable_shared_from_this<Pool> {
   std::deque<std::weak_ptr<CallState>> waiting_;
 };
 
-/// waiting for a place -> dialling -> asking -> head -> body -> ended. From asking back to dialling once.
+/// waiting for a place -> dialling -> asking -> head -> body -> ended. From asking back to dialling
+/// once.
 class CallState : public std::enable_shared_from_this<CallState> {
  public:
   CallState(std::shared_ptr<Pool> pool, HttpRequest request, HttpHandlers handlers)
@@ -121,7 +122,7 @@ class CallState : public std::enable_shared_from_this<CallState> {
   int telling_ = 0;
 };
 
-// ---- Connection -------------------------------------------------------------------------------------
+// ---- Connection ---------------------------------------------------------------------------------
 
 void Connection::Read() {
   stream_->Read(
@@ -139,7 +140,7 @@ void Connection::Got(absl::Status status, std::string_view data) {
   if (more && stream_) Read();
 }
 
-// ---- Pool -------------------------------------------------------------------------------------------
+// ---- Pool ---------------------------------------------------------------------------------------
 
 ConnectionRef Pool::TakeIdle() {
   if (idle_.empty()) return nullptr;
@@ -190,7 +191,7 @@ void Pool::Released() {
   }
 }
 
-// ---- CallState --------------------------------------------------------------------------------------
+// ---- CallState ----------------------------------------------------------------------------------
 
 void CallState::Start() {
   if (cancelled_) return;
@@ -381,7 +382,7 @@ void CallState::Cancel() {
   if (telling_ == 0) handlers_ = {};  // else the one that runs now would lose what it holds
 }
 
-// ---- what the caller holds --------------------------------------------------------------------------
+// ---- what the caller holds ----------------------------------------------------------------------
 
 class CallHandle final : public HttpCall {
  public:

@@ -3,8 +3,8 @@
 // Owner:     the caller. Calls may outlive their client; their connections are then not kept.
 // Shard:     the control thread. Handlers never run inline from Start.
 // Limits:    HttpLimits of each call; idle connections are closed after 30 s.
-// Invariant: a call is repeated at most once, only if a kept connection died before the first byte of the
-//            answer, and only if its method is idempotent (RFC 9110 section 9.2.2).
+// Invariant: a call is repeated at most once, only if a kept connection died before the first byte
+//            of the answer, and only if its method is idempotent (RFC 9110 section 9.2.2).
 // Never:     follows redirects; decompresses.
 
 #include <memory>

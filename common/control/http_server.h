@@ -1,9 +1,12 @@
 #pragma once
-// What:      the HttpListener of real sockets: accepts connections and gives each to an HttpSession.
-// Owner:     the caller; the service outlives it. Destroying it cuts its connections, and silences them.
+// What:      the HttpListener of real sockets: accepts connections and gives each to an
+//            HttpSession.
+// Owner:     the caller; the service outlives it. Destroying it cuts its connections, and silences
+//            them.
 // Shard:     the control thread.
 // Limits:    ListenOptions::connections_max; what comes beyond is closed at once.
-// Never:     calls the service once it is destroyed. WebSockets that were accepted belong to their holder.
+// Never:     calls the service once it is destroyed. WebSockets that were accepted belong to their
+//            holder.
 
 #include <memory>
 

@@ -82,7 +82,7 @@ void HttpSession::Cut() {
   loop_.Cancel(timer_);
 }
 
-// ---- the request ------------------------------------------------------------------------------------
+// ---- the request --------------------------------------------------------------------------------
 
 void HttpSession::Read() {
   if (reading_ || !stream_) return;
@@ -112,7 +112,8 @@ void HttpSession::Got(const absl::Status& status, std::string_view data) {
 }
 
 void HttpSession::Parse(std::string_view data) {
-  // The idle time ends with the first byte of a request, the head's time begins; a body may take long.
+  // The idle time ends with the first byte of a request, the head's time begins; a body may take
+  // long.
   if (phase_ == Phase::kHead && parser_.held().empty()) SetDeadline(options_.head_timeout);
   if (phase_ == Phase::kBody) SetDeadline(options_.idle_timeout);
   const bool had_head = parser_.head_done();
@@ -175,7 +176,7 @@ void HttpSession::Upgrade() {
       });
 }
 
-// ---- the answer -------------------------------------------------------------------------------------
+// ---- the answer ---------------------------------------------------------------------------------
 
 bool HttpSession::answering(uint64_t serial) const {
   return phase_ == Phase::kAnswering && serial == serial_ && !finished_;
@@ -202,7 +203,8 @@ void HttpSession::Begin(uint64_t serial, int status, const Headers& headers) {
   Flush();
 }
 
-/// An empty `length` means that it is not known: chunks, or for HTTP/1.0 up to the end of the connection.
+/// An empty `length` means that it is not known: chunks, or for HTTP/1.0 up to the end of the
+/// connection.
 void HttpSession::SendHead(int status, const Headers& headers, std::string_view length) {
   begun_ = true;
   bodiless_ = bodiless_ || HasNoBody({}, status);
@@ -303,7 +305,7 @@ void HttpSession::NextRequest() {
   if (phase_ != Phase::kUpgrading && phase_ != Phase::kOver) Read();
 }
 
-// ---- the end ----------------------------------------------------------------------------------------
+// ---- the end ------------------------------------------------------------------------------------
 
 void HttpSession::Linger() {
   phase_ = Phase::kLingering;

@@ -1,9 +1,10 @@
 #pragma once
-// What:      HttpSession, one connection of a listener: reads a request, hands it to the service, writes the
-//            answer, and so on; or gives the connection away as a WebSocket.
+// What:      HttpSession, one connection of a listener: reads a request, hands it to the service,
+//            writes the answer, and so on; or gives the connection away as a WebSocket.
 // Owner:     shared by the listener's table and the responder of the request being answered.
 // Shard:     the control thread.
-// Limits:    ListenOptions: head, body, timeouts; the answer waiting to be written: queue_bytes_max.
+// Limits:    ListenOptions: head, body, timeouts; the answer waiting to be written:
+//            queue_bytes_max.
 // Invariant: one request at a time; what the client pipelines waits, at most 64 KiB of it.
 // Never:     calls anybody after Cut().
 
@@ -41,7 +42,8 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void Dropped(uint64_t serial);
 
  private:
-  /// kHead -> kBody -> kAnswering -> kHead, or -> kLingering -> kOver; kHead -> kUpgrading -> kOver.
+  /// kHead -> kBody -> kAnswering -> kHead, or -> kLingering -> kOver; kHead -> kUpgrading ->
+  /// kOver.
   enum class Phase : uint8_t { kHead, kBody, kAnswering, kUpgrading, kLingering, kOver };
 
   void Read();

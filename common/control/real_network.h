@@ -1,6 +1,8 @@
 #pragma once
-// What:  RealNetwork, the Network of real sockets, real time and signals, and the loop that drives it.
-// Owner: one per program, built in main; outlives every client, listener, channel and call made by it.
+// What:  RealNetwork, the Network of real sockets, real time and signals, and the loop that drives
+//        it.
+// Owner: one per program, built in main; outlives every client, listener, channel and call made by
+//        it.
 // Shard: the thread that calls Run() is the control thread. Stop() and Loop::Post from any thread.
 // Never: starts a thread of ours (resolving names uses one inside the library).
 
@@ -21,7 +23,8 @@ class RealNetwork : public Network {
   virtual void Run() = 0;
   /// Makes Run() return after the handler now running. Any thread.
   virtual void Stop() = 0;
-  /// Runs handlers until `done` says so (asked after each one); false where `most` passed first. For tests.
+  /// Runs handlers until `done` says so (asked after each one); false where `most` passed first.
+  /// For tests.
   virtual bool RunUntil(absl::FunctionRef<bool()> done, Duration most) = 0;
   /// Calls `told` on the control thread each time the process gets `signal`.
   virtual void OnSignal(int signal, absl::AnyInvocable<void()> told) = 0;

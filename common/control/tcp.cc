@@ -53,7 +53,7 @@ absl::Status Unavailable(const std::string& what, const Error& error) {
   return absl::UnavailableError(what + ": " + error.message());
 }
 
-// ---- an open connection -----------------------------------------------------------------------------
+// ---- an open connection -------------------------------------------------------------------------
 
 /// What an operation under way needs, kept alive by it; the SocketStream may be gone by then.
 template <typename Socket>
@@ -156,7 +156,7 @@ class SocketStream final : public ByteStream {
   std::string local_;
 };
 
-// ---- dialling ---------------------------------------------------------------------------------------
+// ---- dialling -----------------------------------------------------------------------------------
 
 /// Resolving -> connecting to one address after another -> shaking hands -> told.
 struct DialState : std::enable_shared_from_this<DialState> {
@@ -227,7 +227,8 @@ struct DialState : std::enable_shared_from_this<DialState> {
     });
   }
 
-  /// What the certificate must say (RFC 9525), and which one we would like (SNI, RFC 6066 section 3).
+  /// What the certificate must say (RFC 9525), and which one we would like (SNI, RFC 6066 section
+  /// 3).
   absl::Status NameServer() {
     const ClientTls& options = *origin.tls;
     const std::string& name = options.server_name.empty() ? origin.host : options.server_name;
@@ -299,7 +300,7 @@ class DialHandle final : public Dialing {
   std::shared_ptr<DialState> state_;
 };
 
-// ---- accepting --------------------------------------------------------------------------------------
+// ---- accepting ----------------------------------------------------------------------------------
 
 struct AcceptState : std::enable_shared_from_this<AcceptState> {
   AcceptState(AsioLoop& l, obs::Log& g, const ListenOptions& options, TlsContext t, OnAccepted told)

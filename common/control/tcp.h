@@ -2,7 +2,8 @@
 // What:      Dial and Accept: TCP and TLS connections as ByteStreams, each with a deadline.
 // Owner:     the caller holds the Dialing or Accepting; destroying it means silence.
 // Shard:     the control thread. Callbacks never run inline.
-// Limits:    a share of the timeout for each address of a name; 256 TLS handshakes per listening socket.
+// Limits:    a share of the timeout for each address of a name; 256 TLS handshakes per listening
+//            socket.
 // Never:     throws; resolves what is an address already.
 
 #include <memory>

@@ -22,7 +22,7 @@ namespace http = boost::beast::http;
 namespace websocket = boost::beast::websocket;
 using Error = beast::error_code;
 
-// ---- the library's stream over a ByteStream ---------------------------------------------------------
+// ---- the library's stream over a ByteStream -----------------------------------------------------
 
 /// An AsyncStream in the library's sense, so that its templates are compiled for one type only.
 class Bytes {
@@ -48,15 +48,15 @@ class Bytes {
   template <typename Buffers, typename Token>
   auto async_read_some(const Buffers& buffers, Token&& token) {
     return asio::async_initiate<Token, void(Error, size_t)>(
-        [this](auto handler, const Buffers& into) { ReadSome(into, std::move(handler)); }, token,
-        buffers);
+        [this](auto handler, const Buffers& into) { this->ReadSome(into, std::move(handler)); },
+        token, buffers);
   }
 
   template <typename Buffers, typename Token>
   auto async_write_some(const Buffers& buffers, Token&& token) {
     return asio::async_initiate<Token, void(Error, size_t)>(
-        [this](auto handler, const Buffers& from) { WriteSome(from, std::move(handler)); }, token,
-        buffers);
+        [this](auto handler, const Buffers& from) { this->WriteSome(from, std::move(handler)); },
+        token, buffers);
   }
 
  private:
@@ -112,7 +112,8 @@ class Bytes {
 /// Found by the library: what it does to a connection on a timeout of its own.
 void beast_close_socket(Bytes& bytes) { bytes.Abort(); }
 
-/// Found by the library: how a connection ends after the closing handshake (RFC 6455 section 7.1.1).
+/// Found by the library: how a connection ends after the closing handshake (RFC 6455 section
+/// 7.1.1).
 template <typename Handler>
 void async_teardown(beast::role_type, Bytes& bytes, Handler&& handler) {
   if (bytes.stream() != nullptr) bytes.stream()->FinishWriting();
@@ -122,19 +123,20 @@ void async_teardown(beast::role_type, Bytes& bytes, Handler&& handler) {
 
 using Stream = websocket::stream<Bytes, false>;
 
-// ---- the channel ------------------------------------------------------------------------------------
+// ---- the channel --------------------------------------------------------------------------------
 
-/// dialling or upgrading -> open -> closing -> over. Library operations hold it weakly: it goes with its
-/// holder, and they go with it.
+/// dialling or upgrading -> open -> closing -> over. Library operations hold it weakly: it goes
+/// with its holder, and they go with it.
 class Socket final : public std::enable_shared_from_this<Socket> {
  public:
+  using OnAccepted = absl::AnyInvocable<void(absl::Status, SetHandlers)>;
+
   Socket(AsioLoop& loop, MessageLimits limits, MessageHandlers handlers)
       : loop_(loop), limits_(limits), handlers_(std::move(handlers)) {}
 
   void StartDial(Origin origin, std::string target, Headers headers);
   void StartAccept(std::unique_ptr<ByteStream> stream, std::string rest,
-                   const IncomingRequest& request,
-                   absl::AnyInvocable<void(absl::Status, SetHandlers)> on_done);
+                   const IncomingRequest& request, OnAccepted on_done);
   absl::Status Send(std::string message, bool binary);
   void Close(uint16_t code, std::string_view reason);
   /// The holder has gone: silence.
@@ -149,7 +151,9 @@ class Socket final : public std::enable_shared_from_this<Socket> {
   };
 
   void SetUp(std::unique_ptr<ByteStream> stream, std::string rest);
-  void ShakeHands(const std::string& host, const std::string& target, Headers headers);
+  void Dialled(absl::StatusOr<std::unique_ptr<ByteStream>>& stream);
+  void ShakenHands(const Error& error);
+  void Accepted(const Error& error);
   void Read();
   void Got(const Error& error);
   void WriteNext();
@@ -169,6 +173,10 @@ class Socket final : public std::enable_shared_from_this<Socket> {
   AsioLoop& loop_;
   const MessageLimits limits_;
   MessageHandlers handlers_;
+  std::string host_;
+  std::string target_;
+  Headers headers_;
+  OnAccepted on_accepted_;
   std::deque<Message> queue_;
   size_t queued_bytes_ = 0;
   Phase phase_ = Phase::kOpening;
@@ -184,6 +192,10 @@ class Socket final : public std::enable_shared_from_this<Socket> {
 };
 
 void Socket::StartDial(Origin origin, std::string target, Headers headers) {
+  const bool bare_v6 = origin.host.find(':') != std::string::npos;
+  host_ = (bare_v6 ? "[" + origin.host + "]" : origin.host) + ":" + std::to_string(origin.port);
+  target_ = std::move(target);
+  headers_ = std::move(headers);
   TlsContext tls;
   if (origin.tls) {
     absl::StatusOr<TlsContext> made = NewClientContext(*origin.tls);
@@ -193,16 +205,22 @@ void Socket::StartDial(Origin origin, std::string target, Headers headers) {
     }
     tls = *std::move(made);
   }
-  std::string host =
-      origin.host.find(':') == std::string::npos ? origin.host : "[" + origin.host + "]";
-  host += ":" + std::to_string(origin.port);
   dialing_ = Dial(loop_, origin, std::move(tls), limits_.connect_timeout,
-                  Weakly([host, target = std::move(target), headers = std::move(headers)](
-                             Socket& self, absl::StatusOr<std::unique_ptr<ByteStream>>& stream) {
-                    if (!stream.ok()) return self.End(stream.status());
-                    self.SetUp(*std::move(stream), {});
-                    self.ShakeHands(host, target, headers);
-                  }));
+                  Weakly([](Socket& self, auto& stream) { self.Dialled(stream); }));
+}
+
+void Socket::Dialled(absl::StatusOr<std::unique_ptr<ByteStream>>& stream) {
+  if (!stream.ok()) return End(stream.status());
+  SetUp(*std::move(stream), {});
+  stream_->set_option(websocket::stream_base::decorator(
+      [headers = std::move(headers_)](websocket::request_type& request) {
+        for (const Header& header : headers) {
+          if (ValidHeader(header.name, header.value)) request.set(header.name, header.value);
+        }
+      }));
+  stream_->async_handshake(answer_, host_, target_, Weakly([](Socket& self, const Error& error) {
+                             self.ShakenHands(error);
+                           }));
 }
 
 void Socket::SetUp(std::unique_ptr<ByteStream> stream, std::string rest) {
@@ -216,49 +234,42 @@ void Socket::SetUp(std::unique_ptr<ByteStream> stream, std::string rest) {
   stream_->auto_fragment(false);
 }
 
-void Socket::ShakeHands(const std::string& host, const std::string& target, Headers headers) {
-  stream_->set_option(websocket::stream_base::decorator(
-      [headers = std::move(headers)](websocket::request_type& request) {
-        for (const Header& header : headers) {
-          if (ValidHeader(header.name, header.value)) request.set(header.name, header.value);
-        }
-      }));
-  stream_->async_handshake(
-      answer_, host, target, Weakly([](Socket& self, const Error& error) {
-        if (error == websocket::error::upgrade_declined) {
-          return self.End(absl::UnavailableError("upgrade refused with status " +
-                                                 std::to_string(self.answer_.result_int())));
-        }
-        if (error) return self.End(self.EndOf(error));
-        self.phase_ = Phase::kOpen;
-        self.Read();
-        self.Tell([&self] {
-          if (self.handlers_.on_open) self.handlers_.on_open();
-        });
-      }));
+void Socket::ShakenHands(const Error& error) {
+  if (error == websocket::error::upgrade_declined) {
+    const std::string status = std::to_string(answer_.result_int());
+    return End(absl::UnavailableError("upgrade refused with status " + status));
+  }
+  if (error) return End(EndOf(error));
+  phase_ = Phase::kOpen;
+  Read();
+  Tell([this] {
+    if (handlers_.on_open) handlers_.on_open();
+  });
 }
 
 void Socket::StartAccept(std::unique_ptr<ByteStream> stream, std::string rest,
-                         const IncomingRequest& request,
-                         absl::AnyInvocable<void(absl::Status, SetHandlers)> on_done) {
+                         const IncomingRequest& request, OnAccepted on_done) {
   SetUp(std::move(stream), std::move(rest));
   asked_.method(http::verb::get);
   asked_.target(request.target);
   asked_.version(11);
   for (const Header& header : request.headers) asked_.insert(header.name, header.value);
-  stream_->async_accept(
-      asked_, Weakly([on_done = std::move(on_done)](Socket& self, const Error& error) mutable {
-        if (error) {
-          self.phase_ = Phase::kOver;
-          return on_done(absl::UnavailableError(error.message()), {});
-        }
-        self.phase_ = Phase::kOpen;
-        SetHandlers set = self.Weakly([](Socket& it, MessageHandlers& handlers) {
-          it.handlers_ = std::move(handlers);
-          it.loop_.Post(it.Weakly([](Socket& then) { then.Read(); }));
-        });
-        on_done(absl::OkStatus(), std::move(set));
-      }));
+  on_accepted_ = std::move(on_done);
+  stream_->async_accept(asked_,
+                        Weakly([](Socket& self, const Error& error) { self.Accepted(error); }));
+}
+
+void Socket::Accepted(const Error& error) {
+  OnAccepted told = std::move(on_accepted_);
+  if (error) {
+    phase_ = Phase::kOver;
+    return told(absl::UnavailableError(error.message()), {});
+  }
+  phase_ = Phase::kOpen;
+  told(absl::OkStatus(), Weakly([](Socket& self, MessageHandlers& handlers) {
+         self.handlers_ = std::move(handlers);
+         self.loop_.Post(self.Weakly([](Socket& then) { then.Read(); }));
+       }));
 }
 
 void Socket::Read() {

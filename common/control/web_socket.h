@@ -2,7 +2,8 @@
 // What:      MessageChannel over WebSocket (RFC 6455), either role.
 // Owner:     the caller. Destroying it cuts the connection: no handler runs afterwards.
 // Shard:     the control thread. Handlers never run inline.
-// Limits:    MessageLimits. A queue that is full refuses; a message that is too long ends the channel (1009).
+// Limits:    MessageLimits. A queue that is full refuses; a message that is too long ends the
+//            channel (1009).
 // Never:     compresses; negotiates a subprotocol.
 
 #include <memory>
@@ -23,8 +24,9 @@ namespace rouse::control {
 
 using SetHandlers = absl::AnyInvocable<void(MessageHandlers)>;
 
-/// Answers `request`, which asked for an upgrade on `stream`; `rest` is what came behind its head. `on_done`
-/// is told once: with OK the channel is open, and SetHandlers is to be called with its handlers.
+/// Answers `request`, which asked for an upgrade on `stream`; `rest` is what came behind its head.
+/// `on_done` is told once: with OK the channel is open, and SetHandlers is to be called with its
+/// handlers.
 [[nodiscard]] std::unique_ptr<MessageChannel> AcceptWebSocket(
     AsioLoop& loop, std::unique_ptr<ByteStream> stream, std::string rest,
     const IncomingRequest& request, MessageLimits limits,

@@ -1,5 +1,6 @@
 #pragma once
-// What:      Log, one line per event: level, event name, fields (`endpoint_ready workload=a/b wait_ms=812`).
+// What:      Log, one line per event: level, event name, fields (`endpoint_ready workload=a/b
+//            wait_ms=812`).
 // Owner:     one per program, built in main and passed by reference. Any thread may write.
 // Limits:    a bounded queue to the writer's thread (Options::queue_lines): full = drop and count.
 // Invariant: a line is written whole or not at all; control characters in values are escaped.

@@ -1,8 +1,10 @@
 #pragma once
-// What:      Counter, Gauge, Histogram as plain numbers that one thread writes; MetricPage, the Prometheus
-//            text page (version 0.0.4) built from merged sets.
-// Owner:     each shard (or the control thread) owns its numbers; the page is built from copies of them.
-// Limits:    label sets come from bounded sets: workload, code class, error kind, side; never path or client.
+// What:      Counter, Gauge, Histogram as plain numbers that one thread writes; MetricPage, the
+//            Prometheus text page (version 0.0.4) built from merged sets.
+// Owner:     each shard (or the control thread) owns its numbers; the page is built from copies of
+//            them.
+// Limits:    label sets come from bounded sets: workload, code class, error kind, side; never path
+//            or client.
 // Never:     atomic, shared or locked: sum copies instead.
 
 #include <array>
@@ -55,15 +57,17 @@ class Histogram {
 
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
-/// One program's metrics page. A family is declared where its first sample is added; a sample added twice
-/// with the same labels is summed.
+/// One program's metrics page. A family is declared where its first sample is added; a sample added
+/// twice with the same labels is summed.
 class MetricPage {
  public:
   MetricPage();
   ~MetricPage();
-  void Add(std::string_view name, std::string_view help, const Labels& labels, const Counter& value);
+  void Add(std::string_view name, std::string_view help, const Labels& labels,
+           const Counter& value);
   void Add(std::string_view name, std::string_view help, const Labels& labels, const Gauge& value);
-  void Add(std::string_view name, std::string_view help, const Labels& labels, const Histogram& value);
+  void Add(std::string_view name, std::string_view help, const Labels& labels,
+           const Histogram& value);
   /// Families in the order of their names.
   [[nodiscard]] std::string Text() const;
 

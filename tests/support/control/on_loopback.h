@@ -1,6 +1,7 @@
 #pragma once
-// What:  OnLoopback, a RealNetwork with what a test needs round it; RawSocket, bytes as they are on the
-//        wire; ScriptedService and Recorder, a service and a call that note what happens to them.
+// What:  OnLoopback, a RealNetwork with what a test needs round it; RawSocket, bytes as they are on
+//        the wire; ScriptedService and Recorder, a service and a call that note what happens to
+//        them.
 // Owner: one test case each.
 // Never: waits longer than kPatience; uses a fixed port.
 

@@ -13,8 +13,8 @@ std::string PlaceOf(const Origin& origin) {
 /// asking -> served -> head -> body -> ended, from the caller's side.
 class SimCall final : public SimConnection {
  public:
-  SimCall(SimNetwork& network, std::string place, HttpRequest request, HttpHandlers handlers)
-      : SimConnection(network, std::move(place)),
+  SimCall(SimCore& core, std::string place, HttpRequest request, HttpHandlers handlers)
+      : SimConnection(core, std::move(place)),
         request_(std::move(request)),
         handlers_(std::move(handlers)) {}
 
@@ -83,25 +83,25 @@ class SimResponder final : public HttpResponder {
 void SimCall::Start() {
   if (cancelled_) return;
   ArmTimer(request_.limits.head_timeout, "head timeout: no answer");
-  const SimLink& link = network_.LinkTo(place());
+  const SimLink& link = core_.LinkTo(place());
   if (link.black_hole) {
     if (request_.limits.connect_timeout < request_.limits.head_timeout) {
       ArmTimer(request_.limits.connect_timeout, "connect timeout");
     }
     return;
   }
-  if (link.refuse || network_.Find(place()) == nullptr) {
+  if (link.refuse || core_.Find(place()) == nullptr) {
     Send(Side::kCaller, [this] {
       EndCall(absl::UnavailableError("connect " + place() + ": Connection refused"));
     });
     return;
   }
-  network_.Join(shared_from_this());
+  core_.Join(shared_from_this());
   Send(Side::kListener, [this] { Arrive(); });
 }
 
 void SimCall::Arrive() {
-  listener = network_.Find(place());
+  listener = core_.Find(place());
   if (listener == nullptr) return CutNow(absl::UnavailableError("read: Connection reset by peer"));
   IncomingRequest incoming;
   incoming.method = request_.method;
@@ -165,10 +165,10 @@ void SimCall::TellListener(const absl::Status&) {
 }
 
 void SimCall::ArmTimer(Duration wait, const char* what) {
-  network_.loop().Cancel(timer_);
+  core_.loop.Cancel(timer_);
   timer_ = 0;
   if (wait == Duration::max()) return;
-  timer_ = network_.loop().At(Later(network_.loop().now(), wait), [weak = weak_from_this(), what] {
+  timer_ = core_.loop.At(Later(core_.loop.now(), wait), [weak = weak_from_this(), what] {
     const auto self = weak.lock();
     if (!self) return;
     auto& call = static_cast<SimCall&>(*self);
@@ -179,7 +179,7 @@ void SimCall::ArmTimer(Duration wait, const char* what) {
 void SimCall::EndCall(absl::Status status) {
   if (told_end_) return;
   told_end_ = true;
-  network_.loop().Cancel(timer_);
+  core_.loop.Cancel(timer_);
   if (status.ok()) {
     End();
   } else {
@@ -201,7 +201,7 @@ void SimCall::Tell(F tell) {
 }
 
 void SimCall::Cancel() {
-  network_.loop().Cancel(timer_);
+  core_.loop.Cancel(timer_);
   cancelled_ = told_end_ = true;
   if (telling_ == 0) handlers_ = {};
   Send(Side::kListener, [this] { CutNow(absl::CancelledError("cancelled")); });
@@ -218,23 +218,22 @@ class SimCallHandle final : public HttpCall {
 
 class SimClient final : public HttpClient {
  public:
-  SimClient(SimNetwork& network, Origin origin) : network_(network), place_(PlaceOf(origin)) {}
+  SimClient(SimCore& core, Origin origin) : core_(core), place_(PlaceOf(origin)) {}
   std::unique_ptr<HttpCall> Start(HttpRequest request, HttpHandlers handlers) override {
-    auto call =
-        std::make_shared<SimCall>(network_, place_, std::move(request), std::move(handlers));
-    network_.loop().Post([call] { call->Start(); });
+    auto call = std::make_shared<SimCall>(core_, place_, std::move(request), std::move(handlers));
+    core_.loop.Post([call] { call->Start(); });
     return std::make_unique<SimCallHandle>(std::move(call));
   }
 
  private:
-  SimNetwork& network_;
+  SimCore& core_;
   std::string place_;
 };
 
 }  // namespace
 
-std::unique_ptr<HttpClient> NewSimClient(SimNetwork& network, Origin origin) {
-  return std::make_unique<SimClient>(network, std::move(origin));
+std::unique_ptr<HttpClient> NewSimClient(SimCore& core, Origin origin) {
+  return std::make_unique<SimClient>(core, std::move(origin));
 }
 
 }  // namespace rouse::control

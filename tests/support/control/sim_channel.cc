@@ -9,8 +9,8 @@ namespace {
 /// dialling -> open -> ended. The caller's end is 0, the listener's 1.
 class SimSocket final : public SimConnection {
  public:
-  SimSocket(SimNetwork& network, std::string place, MessageLimits limits, MessageHandlers handlers)
-      : SimConnection(network, std::move(place)) {
+  SimSocket(SimCore& core, std::string place, MessageLimits limits, MessageHandlers handlers)
+      : SimConnection(core, std::move(place)) {
     ends_[0].limits = limits;
     ends_[0].handlers = std::move(handlers);
   }
@@ -70,26 +70,26 @@ class SimChannel final : public MessageChannel {
 
 void SimSocket::Start(std::string target, Headers headers) {
   if (ends_[0].dropped) return;
-  const SimLink& link = network_.LinkTo(place());
+  const SimLink& link = core_.LinkTo(place());
   if (link.black_hole) {
-    network_.loop().At(
-        Later(network_.loop().now(), ends_[0].limits.connect_timeout),
-        [self = Self()] { self->TellClose(0, absl::DeadlineExceededError("connect timeout")); });
+    core_.loop.At(Later(core_.loop.now(), ends_[0].limits.connect_timeout), [self = Self()] {
+      self->TellClose(0, absl::DeadlineExceededError("connect timeout"));
+    });
     return;
   }
-  if (link.refuse || network_.Find(place()) == nullptr) {
+  if (link.refuse || core_.Find(place()) == nullptr) {
     SimConnection::Send(Side::kCaller, [this] {
       TellClose(0, absl::UnavailableError("connect " + place() + ": Connection refused"));
     });
     return;
   }
-  network_.Join(shared_from_this());
+  core_.Join(shared_from_this());
   SimConnection::Send(Side::kListener, [this, target = std::move(target),
                                         headers = std::move(headers)] { Arrive(target, headers); });
 }
 
 void SimSocket::Arrive(const std::string& target, Headers headers) {
-  listener = network_.Find(place());
+  listener = core_.Find(place());
   if (listener == nullptr) return CutNow(absl::UnavailableError("read: Connection reset by peer"));
   IncomingRequest incoming;
   incoming.method = "GET";
@@ -130,12 +130,12 @@ void SimSocket::Arrive(const std::string& target, Headers headers) {
 void SimSocket::WatchSilence(size_t end) {
   const Duration interval = ends_[end].limits.ping_interval;
   if (interval == Duration::max()) return;
-  network_.loop().At(network_.loop().now() + interval, [weak = std::weak_ptr(Self()), end] {
+  core_.loop.At(core_.loop.now() + interval, [weak = std::weak_ptr(Self()), end] {
     const auto self = weak.lock();
     if (!self || !self->open()) return;
     if (!self->lost()) return self->WatchSilence(end);
-    self->network_.loop().At(
-        self->network_.loop().now() + self->ends_[end].limits.ping_interval,
+    self->core_.loop.At(
+        self->core_.loop.now() + self->ends_[end].limits.ping_interval,
         [self, end] { self->TellClose(end, absl::DeadlineExceededError("the peer is silent")); });
   });
 }
@@ -212,12 +212,12 @@ void SimSocket::Drop(size_t from) {
 
 }  // namespace
 
-std::unique_ptr<MessageChannel> DialSim(SimNetwork& network, Origin origin, std::string target,
+std::unique_ptr<MessageChannel> DialSim(SimCore& core, Origin origin, std::string target,
                                         Headers headers, MessageLimits limits,
                                         MessageHandlers handlers) {
   const std::string place = origin.host + ":" + std::to_string(origin.port);
-  auto socket = std::make_shared<SimSocket>(network, place, limits, std::move(handlers));
-  network.loop().Post([socket, target = std::move(target), headers = std::move(headers)]() mutable {
+  auto socket = std::make_shared<SimSocket>(core, place, limits, std::move(handlers));
+  core.loop.Post([socket, target = std::move(target), headers = std::move(headers)]() mutable {
     socket->Start(std::move(target), std::move(headers));
   });
   return std::make_unique<SimChannel>(std::move(socket), 0);

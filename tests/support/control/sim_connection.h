@@ -1,19 +1,67 @@
 #pragma once
-// What:      SimConnection, what a simulated call and a simulated channel have in common: an ordered way in
-//            each direction, and the faults that can befall it.
+// What:      SimConnection, what a simulated call and a simulated channel have in common: an
+//            ordered way in each direction, and the faults that can befall it.
 // Owner:     shared by both ends; the network knows it weakly.
 // Invariant: once cut or lost, nothing more arrives.
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
-#include "tests/support/control/sim_network.h"
+#include "common/base/random.h"
+#include "common/control/channel.h"
+#include "tests/support/control/sim_loop.h"
 
 namespace rouse::control {
 
+/// What happens between callers and one place.
+struct SimLink {
+  Duration delay_min = Duration::zero();
+  Duration delay_max = Duration::zero();
+  bool refuse = false;      ///< new connections are refused
+  bool black_hole = false;  ///< nothing arrives, in either direction; open connections are lost too
+};
+
+/// How long a lost connection looks alive, as TCP_USER_TIMEOUT and keepalive make it (real: 30 s).
+inline constexpr Duration kSimLostAfter = std::chrono::seconds(30);
+
+class SimConnection;
+class SimListener;
+
+/// What all parts of one simulation share.
+class SimCore {
+ public:
+  SimCore(SimClock& clock, uint64_t seed) : loop(clock), random_(seed) {}
+
+  void SetLink(const std::string& place, SimLink link);
+  [[nodiscard]] const SimLink& LinkTo(const std::string& place) const;
+  [[nodiscard]] Duration Delay(const std::string& place);
+  /// The listener that would get a connection to `place`; null without one.
+  [[nodiscard]] SimListener* Find(const std::string& place);
+  /// False where the place is taken. Port 0 has been replaced.
+  bool Open(const std::string& place, SimListener* listener);
+  [[nodiscard]] uint16_t NewPort() { return ++last_port_; }
+  void Join(const std::shared_ptr<SimConnection>& connection);
+  void Leave(const SimListener* listener);
+  [[nodiscard]] std::vector<std::shared_ptr<SimConnection>> Connections() const;
+
+  SimLoop loop;
+
+ private:
+  Random random_;
+  std::map<std::string, SimLink> links_;
+  SimLink plain_;
+  std::map<std::string, SimListener*> listeners_;
+  std::vector<std::weak_ptr<SimConnection>> connections_;
+  uint16_t last_port_ = 20000;
+};
+
 class SimConnection : public std::enable_shared_from_this<SimConnection> {
  public:
-  SimConnection(SimNetwork& network, std::string place);
+  SimConnection(SimCore& core, std::string place);
   virtual ~SimConnection() = default;
 
   [[nodiscard]] const std::string& place() const { return place_; }
@@ -34,7 +82,7 @@ class SimConnection : public std::enable_shared_from_this<SimConnection> {
   virtual void TellListener(const absl::Status& status) = 0;
   void End() { ended_ = true; }
   [[nodiscard]] bool lost() const { return lost_; }
-  SimNetwork& network_;
+  SimCore& core_;
 
  private:
   std::string place_;
@@ -46,9 +94,9 @@ class SimConnection : public std::enable_shared_from_this<SimConnection> {
 /// One listening place.
 class SimListener final : public HttpListener {
  public:
-  SimListener(SimNetwork& network, ListenOptions options, HttpService& service)
-      : service(service), options(std::move(options)), network_(network) {}
-  ~SimListener() override { network_.Leave(this); }
+  SimListener(SimCore& core, ListenOptions options, HttpService& service)
+      : service(service), options(std::move(options)), core_(core) {}
+  ~SimListener() override { core_.Leave(this); }
   [[nodiscard]] uint16_t port() const override { return options.port; }
   void StopAccepting() override { accepting = false; }
 
@@ -57,11 +105,11 @@ class SimListener final : public HttpListener {
   bool accepting = true;
 
  private:
-  SimNetwork& network_;
+  SimCore& core_;
 };
 
-[[nodiscard]] std::unique_ptr<HttpClient> NewSimClient(SimNetwork& network, Origin origin);
-[[nodiscard]] std::unique_ptr<MessageChannel> DialSim(SimNetwork& network, Origin origin,
+[[nodiscard]] std::unique_ptr<HttpClient> NewSimClient(SimCore& core, Origin origin);
+[[nodiscard]] std::unique_ptr<MessageChannel> DialSim(SimCore& core, Origin origin,
                                                       std::string target, Headers headers,
                                                       MessageLimits limits,
                                                       MessageHandlers handlers);

@@ -9,7 +9,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// A peer that is only a socket: what the client does on the wire, and what it makes of odd answers.
+/// A peer that is only a socket: what the client does on the wire, and what it makes of odd
+/// answers.
 struct RawPeer : OnLoopback {
   uint16_t port = 0;
   RawSocket listener = RawSocket::Listen(&port);

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "common/control/http_session.h"
 #include "tests/support/control/on_loopback.h"
 
 namespace rouse::control {
