@@ -50,7 +50,8 @@ Admission::Admission(net::Shard& shard, AdmissionLimits limits, ParkedTotals& to
       totals_(totals),
       stats_(stats),
       wires_(std::move(wires)),
-      self_(std::make_shared<Admission*>(this)) {}
+      self_(std::make_shared<Admission*>(this)),
+      returns_(&Admission::EndpointsReturned, this) {}
 
 Admission::~Admission() {
   *self_ = nullptr;
@@ -85,6 +86,7 @@ net::Task<Result<Slot>> Admission::Acquire(AcquireRequest request) {
                                      "no pod became free in time"));
   }
   request.stream.OnGone({});
+  request.stream.Unpark();
   if (request.times != nullptr) Record(waiter, *request.times, shard_.now());
   if (waiter.outcome == Waiter::Outcome::kFailed) co_return Result<Slot>(waiter.error);
   co_return Result<Slot>(std::move(waiter.slot));
@@ -148,12 +150,16 @@ Error Admission::ChargeBytes(Waiter& waiter, http::ServerStream& stream) {
   const uint64_t bytes = stream.Park();
   const Error full =
       Refusal(ErrorKind::kParkedBytesFull, Side::kLocal, "waiting requests hold too many bytes");
-  if (!totals_.bytes.TryAdd(bytes, limits_.parked_bytes_max)) return full;
+  if (!totals_.bytes.TryAdd(bytes, limits_.parked_bytes_max)) {
+    stream.Unpark();
+    return full;
+  }
   shared.parked_bytes.Add(bytes);
   if (!WithinShare(shared.parked_bytes.value(), limits_.guarantee_bytes, totals_.bytes.value(),
                    limits_.parked_bytes_max)) {
     shared.parked_bytes.Subtract(bytes);
     totals_.bytes.Subtract(bytes);
+    stream.Unpark();
     return full;
   }
   waiter.bytes = bytes;
@@ -219,7 +225,7 @@ void Admission::FailParked(const Error& error) {
   }
 }
 
-void Admission::Tick() {
+void Admission::LookAgain() {
   if (parked_ == 0) return;
   for (const WorkloadRef& workload : workloads_) {
     if (!workload || workload->parked_.empty() || !workload->has_ready_endpoint()) continue;

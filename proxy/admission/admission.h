@@ -61,7 +61,7 @@ struct AdmissionWires {
 struct AcquireRequest {
   WorkloadRef workload;
   http::ServerStream& stream;
-  TimePoint arrival;                     ///< the order of waiting
+  TimePoint arrival{};                   ///< the order of waiting
   TimePoint hold = kNever;               ///< arrival + hold_timeout: kColdStartTimeout
   TimePoint client_deadline = kNever;    ///< kDeadlineExceeded
   const LocalEndpoint* avoid = nullptr;  ///< where the attempt before failed
@@ -113,7 +113,7 @@ class Admission {
   void FailParked(const Error& error);
 
   /// Once a second: looks again for slots of waiters, for what no event tells (a pod of two workloads).
-  void Tick();
+  void LookAgain();
 
   [[nodiscard]] uint32_t parked() const { return parked_; }
   [[nodiscard]] uint64_t parked_bytes() const { return parked_bytes_; }
@@ -141,6 +141,8 @@ class Admission {
   void Grant(Workload& workload, LocalEndpoint& endpoint, std::optional<uint64_t> ticket);
   void Receive(const Transfer& transfer);
   void TakeBack(const Transfer& transfer);
+  static void EndpointsReturned(void* self);
+  void NudgePeers(const Workload& workload);
   void PostTo(uint32_t shard, absl::AnyInvocable<void(Admission&)> act);
   void Publish(Waiter& waiter);
   void Refill(Workload& workload);
@@ -172,6 +174,7 @@ class Admission {
   std::vector<WorkloadRef> workloads_;
   std::deque<WorkloadRef> runnable_;
   bool rounds_run_ = false;
+  net::Timer returns_;  ///< of ejected endpoints, while somebody may wait for them
   uint32_t parked_ = 0;
   uint64_t parked_bytes_ = 0;
 };

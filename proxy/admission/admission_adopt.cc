@@ -218,11 +218,25 @@ void Admission::ConnectFailed(const Slot& slot) {
   Workload& workload = slot.workload();
   workload.balancer_.ConnectFailed(endpoint, shard_.now());
   workload.stats_.ejections.Add();
+  if (endpoint.ejected_until < returns_.due()) {
+    returns_.Arm(shard_.timers(), endpoint.ejected_until);
+  }
   if (!endpoint.probed_ready || workload.gone_) return;
   // The probe's word was worth nothing: it is starting again, until a probe or Kubernetes says otherwise.
   endpoint.probed_ready = false;
   EndpointsChanged(workload);
   StartRounds();
+}
+
+void Admission::EndpointsReturned(void* self) {
+  Admission& admission = *static_cast<Admission*>(self);
+  TimePoint next = kNever;
+  for (const WorkloadRef& workload : admission.workloads_) {
+    if (!workload || !workload->limited()) continue;
+    next = std::min(next, workload->balancer_.NextReturn(admission.shard_.now()));
+  }
+  admission.returns_.Arm(admission.shard_.timers(), next);
+  admission.LookAgain();
 }
 
 void Admission::MarkReported(Workload& workload) {

@@ -66,9 +66,25 @@ void Admission::FreeSlot(Workload& workload, LocalEndpoint& endpoint) {
     }
   }
   Balancer::Release(endpoint);
-  if (workload.gone_ || !workload.shared_->AnyWaiting()) return;
+  if (!workload.shared_->AnyWaiting()) return;
+  // Not for this shard to use, but others may see the endpoint otherwise.
+  if (!usable) NudgePeers(workload);
+  if (workload.gone_) return;
   MarkRunnable(workload);
   StartRounds();
+}
+
+/// Has the other shards look for slots of their waiters; they take only what they themselves can use.
+void Admission::NudgePeers(const Workload& workload) {
+  for (uint32_t shard = 0; shard < peers_.size(); ++shard) {
+    if (shard == shard_.id()) continue;
+    PostTo(shard, [place = workload.place_](Admission& there) {
+      Workload* other = there.WorkloadAt(place);
+      if (other == nullptr || other->parked_.empty()) return;
+      there.MarkRunnable(*other);
+      there.StartRounds();
+    });
+  }
 }
 
 void Admission::Hand(Workload& workload, LocalEndpoint& endpoint, const Claimed& claimed) {
@@ -133,15 +149,7 @@ void Admission::TakeBack(const Transfer& transfer) {
     return;
   }
   transfer.slots->Release();
-  for (uint32_t shard = 0; shard < peers_.size(); ++shard) {
-    if (shard == transfer.from || shard == shard_.id()) continue;
-    PostTo(shard, [place = transfer.place](Admission& there) {
-      Workload* other = there.WorkloadAt(place);
-      if (other == nullptr || other->parked_.empty()) return;
-      there.MarkRunnable(*other);
-      there.StartRounds();
-    });
-  }
+  if (workload != nullptr) NudgePeers(*workload);
 }
 
 void Admission::PostTo(uint32_t shard, absl::AnyInvocable<void(Admission&)> act) {
@@ -165,7 +173,7 @@ void Admission::Refill(Workload& workload) {
   if (!workload.limited() || workload.unpublished_ == 0) return;
   WaiterQueue& queue = workload.shared_->queue(workload.shared_place_);
   // By halves, so that the walk past those already published is paid for by many.
-  if (queue.size() > WaiterQueue::kPublished / 2) return;
+  if (queue.Size() > WaiterQueue::kPublished / 2) return;
   const bool was_empty = queue.empty();
   bool any = false;
   for (Waiter* at = workload.parked_.front(); at != nullptr; at = at->next) {

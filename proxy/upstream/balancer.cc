@@ -92,6 +92,15 @@ void Balancer::Release(LocalEndpoint& endpoint) {
   if (endpoint.counted) endpoint.shared->Release();
 }
 
+TimePoint Balancer::NextReturn(TimePoint now) const {
+  TimePoint next = kNever;
+  if (now >= ejected_until_) return next;
+  for (const LocalEndpoint* endpoint : ready_) {
+    if (now < endpoint->ejected_until) next = std::min(next, endpoint->ejected_until);
+  }
+  return next;
+}
+
 void Balancer::ConnectFailed(LocalEndpoint& endpoint, TimePoint now) {
   const uint32_t doublings = std::min(endpoint.connect_failures, 5u);
   ++endpoint.connect_failures;

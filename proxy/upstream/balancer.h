@@ -39,6 +39,8 @@ class Balancer {
     endpoint.connect_failures = 0;
     endpoint.ejected_until = TimePoint{};
   }
+  /// When the first ejected one comes back; kNever where none is out.
+  [[nodiscard]] TimePoint NextReturn(TimePoint now) const;
   /// Whether it is out of use for now.
   [[nodiscard]] bool ejected(const LocalEndpoint& endpoint, TimePoint now) const {
     return now < ejected_until_ && now < endpoint.ejected_until;

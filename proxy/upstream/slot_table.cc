@@ -38,6 +38,11 @@ std::optional<TimePoint> WaiterQueue::Oldest(uint64_t& ticket) {
   }
 }
 
+uint64_t WaiterQueue::Size() {
+  uint64_t ticket = 0;
+  return Oldest(ticket) ? tail_.load() - ticket : 0;
+}
+
 bool WaiterQueue::Claim(uint64_t ticket) {
   return head_.compare_exchange_strong(ticket, ticket + 1);
 }

@@ -85,8 +85,8 @@ class alignas(kCacheLine) WaiterQueue {
   /// Any: takes the waiter seen by Oldest. False: somebody was faster.
   [[nodiscard]] bool Claim(uint64_t ticket);
   [[nodiscard]] bool empty() const { return head_.load() >= tail_.load(); }
-  /// Published and not claimed, those that left included until the front passes them.
-  [[nodiscard]] uint64_t size() const { return empty() ? 0 : tail_.load() - head_.load(); }
+  /// Published and not claimed, with those that left behind the first that did not.
+  [[nodiscard]] uint64_t Size();
 
  private:
   static constexpr int64_t kGone = INT64_MIN;

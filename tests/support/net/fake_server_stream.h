@@ -1,7 +1,9 @@
 #pragma once
-// What:      FakeServerStream, a request without a connection, for parts that only park it and watch it leave.
+// What:      FakeServerStream, a request without a connection, for parts that only park it and
+//            watch it leave.
 // Owner:     the test. One shard.
-// Invariant: Leave() tells the watch once, as a connection would: from the loop, not inline with a call.
+// Invariant: Leave() tells the watch once, as a connection would: from the loop, not inline with a
+//            call.
 // Never:     carries bodies.
 
 #include "common/base/check.h"
@@ -20,6 +22,7 @@ class FakeServerStream final : public ServerStream {
     if (watch_.told != nullptr) watch_.told(watch_.context);
   }
   [[nodiscard]] int parks() const { return parks_; }
+  [[nodiscard]] int unparks() const { return unparks_; }
   [[nodiscard]] bool watched() const { return watch_.told != nullptr; }
 
   const RequestHead& head() const override { return head_; }
@@ -35,6 +38,7 @@ class FakeServerStream final : public ServerStream {
     ++parks_;
     return parked_bytes_;
   }
+  void Unpark() override { ++unparks_; }
   void OnGone(GoneWatch watch) override { watch_ = watch; }
   bool gone() const override { return gone_; }
   void CloseAfter() override {}
@@ -43,6 +47,7 @@ class FakeServerStream final : public ServerStream {
  private:
   size_t parked_bytes_;
   int parks_ = 0;
+  int unparks_ = 0;
   bool gone_ = false;
   GoneWatch watch_;
   RequestHead head_;
