@@ -31,7 +31,7 @@ TEST_CASE("a Service is read with its metadata and ports") {
       "labels":{"rouse.dev/enabled":"true"},"annotations":{"rouse.dev/port":"http"},
       "managedFields":[{"manager":"x","fieldsV1":{"f:spec":{}}}],
       "ownerReferences":[{"kind":"X","name":"o","uid":"u0","controller":true}]},
-    "spec":{"type":"NodePort","clusterIP":"10.0.0.1","selector":{"app":"fn"},"sessionAffinity":"None",
+    "spec":{"type":"NodePort","clusterIP":"10.0.0.1","selector":{"app":"fn"},
       "ports":[{"name":"http","port":80,"targetPort":8080,"appProtocol":"kubernetes.io/h2c"},
                {"name":"admin","port":81,"targetPort":"adm","protocol":"UDP"}]}})");
   REQUIRE(service.ok());
