@@ -1,6 +1,8 @@
 #include "common/net/acceptor.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <utility>
 
 #include <fcntl.h>
@@ -17,12 +19,12 @@ namespace {
 
 Descriptor OpenSpare() { return Descriptor(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
-/// The kernel gives the lowest free descriptor, so its number says how many are taken at least.
-bool NearFileLimit(int fd) {
+/// Nine tenths of the descriptors that the process may have.
+int PauseAt() {
   rlimit limit{};
   CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
-  if (limit.rlim_cur == RLIM_INFINITY) return false;
-  return static_cast<rlim_t>(fd) >= limit.rlim_cur / 10 * 9;
+  const rlim_t most = std::min<rlim_t>(limit.rlim_cur, INT_MAX);
+  return static_cast<int>(most / 10 * 9);
 }
 
 }  // namespace
@@ -33,7 +35,8 @@ Acceptor::Acceptor(Shard& shard, Descriptor listener, OnConnection on_connection
       spare_(OpenSpare()),
       on_connection_(std::move(on_connection)),
       pause_timer_(&Acceptor::OnPauseOver, this),
-      port_(SocketAddress::OfSocket(listener_.get()).port()) {}
+      port_(SocketAddress::OfSocket(listener_.get()).port()),
+      pause_at_(PauseAt()) {}
 
 Acceptor::~Acceptor() {
   if (started_ && listener_) shard_.poller().Remove(registration_);
@@ -68,7 +71,8 @@ Acceptor::Took Acceptor::TakeOne() {
   Descriptor socket(accept4(listener_.get(), reinterpret_cast<sockaddr*>(&from), &size,
                             SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (socket) {
-    const bool last = NearFileLimit(socket.get());
+    // The kernel gives the lowest free descriptor, so its number says how many are taken.
+    const bool last = socket.get() >= pause_at_;
     Place(std::move(socket), SocketAddress(from));
     if (last && listener_) Pause();
     return Took::kOne;
@@ -138,7 +142,7 @@ void Acceptor::OnPauseOver(void* self) {
   Acceptor& acceptor = *static_cast<Acceptor*>(self);
   if (!acceptor.spare_) acceptor.spare_ = OpenSpare();
   const Descriptor probe(fcntl(acceptor.listener_.get(), F_DUPFD_CLOEXEC, 0));
-  if (!probe || NearFileLimit(probe.get()) || !acceptor.HasRoom()) {
+  if (!probe || probe.get() >= acceptor.pause_at_ || !acceptor.HasRoom()) {
     acceptor.pause_timer_.Arm(acceptor.shard_.timers(), Later(acceptor.shard_.now(), kPause));
     return;
   }

@@ -68,6 +68,7 @@ class Acceptor final : private PollTarget {
   Poller::Registration registration_;
   Timer pause_timer_;
   uint16_t port_;
+  int pause_at_;
   bool started_ = false;
   bool paused_ = false;
   uint64_t refused_ = 0;

@@ -72,31 +72,29 @@ class FewDescriptors {
   rlimit before_{};
 };
 
-TEST_CASE(
-    "accepting pauses before the last descriptors are taken, and goes on when they are free") {
+int NextDescriptor() { return Descriptor(dup(0)).get(); }
+
+TEST_CASE("accepting pauses before the last descriptors go, and goes on when they are back") {
+  constexpr int kLeft = 8;
+  const int most = (NextDescriptor() + 100) / 10 * 10;
+  const FewDescriptors few(static_cast<rlim_t>(most));
   Loopback loop;
+  // Clients take all but a few of those that may be taken.
   std::vector<Descriptor> clients;
-  for (int i = 0; i < 40; ++i) clients.push_back(Connected(loop.address()));
-  const int next = dup(0);
-  close(next);
-  // Room for twenty more, of which the last tenth of all is kept.
-  const FewDescriptors few(static_cast<rlim_t>(next) + 20);
+  while (NextDescriptor() < most / 10 * 9 - kLeft) clients.push_back(Connected(loop.address()));
+  REQUIRE(clients.size() > 2 * kLeft);
   REQUIRE(loop.RunUntil([&] { return loop.acceptor().paused(); }));
-  const size_t taken = loop.accepted().size();
-  CHECK(taken > 0);
-  CHECK(taken < 20);
-  CHECK(static_cast<rlim_t>(next) + taken <= (static_cast<rlim_t>(next) + 20) * 9 / 10 + 1);
+  CHECK(loop.accepted().size() == kLeft + 1);
+  CHECK(NextDescriptor() == most / 10 * 9 + 1);
   loop.accepted().clear();
-  REQUIRE(loop.RunUntil([&] { return loop.accepted().size() >= taken; }));
+  REQUIRE(loop.RunUntil([&] { return loop.accepted().size() > kLeft; }));
 }
 
 TEST_CASE("with no descriptor left a client is closed at once instead of left waiting") {
   Loopback loop;
   const Descriptor client = Connected(loop.address());
-  const int next = dup(0);
-  close(next);
   {
-    const FewDescriptors none(static_cast<rlim_t>(next));
+    const FewDescriptors none(static_cast<rlim_t>(NextDescriptor()));
     REQUIRE(loop.RunUntil([&] { return loop.acceptor().refused() == 1; }));
   }
   char byte = 0;
