@@ -7,6 +7,7 @@
 #include "k8s/local/api_reader.h"
 #include "k8s/local/manifest.h"
 #include "k8s/local/patch.h"
+#include "k8s/local/pod_facts.h"
 #include "k8s/local/scale.h"
 
 namespace rouse::k8s::local {
@@ -229,8 +230,8 @@ ApiReply ApiWriter::Delete(const ApiTarget& target, std::string_view body) {
     options.expected_version = TextAt(*given, {"preconditions", "resourceVersion"});
     propagation = TextAt(*given, {"propagationPolicy"}, propagation);
   }
-  options.orphan = propagation == "Orphan";
   if (target.name.empty()) return DeleteAll(target, options);
+  if (propagation == "Orphan") Orphan(target);
   const ApiResult<ObjectRef> result = store_.Delete(*target.kind, target.key(), options);
   if (!result.ok()) return ApiReply::Failed(result.error());
   if (target.kind == &PodKind() || store_.Get(*target.kind, target.key()) != nullptr) {
@@ -243,6 +244,23 @@ ApiReply ApiWriter::Delete(const ApiTarget& target, std::string_view body) {
   const json::object status{{"kind", "Status"},    {"apiVersion", "v1"}, {"metadata", json::object()},
                             {"status", "Success"}, {"details", std::move(details)}};
   return ApiReply::Of(200, json::serialize(status) + "\n");
+}
+
+/// Takes the object out of its dependents' ownerReferences, so that they stay.
+void ApiWriter::Orphan(const ApiTarget& target) {
+  const ObjectRef owner = store_.Get(*target.kind, target.key());
+  if (owner == nullptr) return;
+  for (const ObjectRef& dependent : DependentsOf(store_, owner->uid)) {
+    const auto edit = [&](Json& copy) -> ApiError {
+      json::array kept;
+      for (const Json& reference : ArrayAt(copy, {"metadata", "ownerReferences"})) {
+        if (TextAt(reference, {"uid"}) != owner->uid) kept.push_back(reference);
+      }
+      Ensure(copy, {"metadata", "ownerReferences"}) = std::move(kept);
+      return {};
+    };
+    (void)store_.Write(*dependent->kind, dependent->key, WritePart::kAll, edit).ok();
+  }
 }
 
 ApiReply ApiWriter::DeleteAll(const ApiTarget& target, const DeleteOptions& options) {

@@ -28,6 +28,7 @@ class ApiWriter {
   [[nodiscard]] ApiReply PatchScale(const ApiTarget& target, const Json& patch,
                                     std::string_view type);
   [[nodiscard]] ApiReply DeleteAll(const ApiTarget& target, const DeleteOptions& options);
+  void Orphan(const ApiTarget& target);
   [[nodiscard]] ApiError Admit(const ApiTarget& target, Json& object, const Json* before);
   [[nodiscard]] std::string NextClusterIp();
 

@@ -273,6 +273,7 @@ ObjectRef ObjectStore::Put(const ResourceKind& kind, const ObjectKey& key, Json 
   stored->kind = &kind;
   stored->key = key;
   stored->version = ++version_;
+  stored->created = before == nullptr ? stored->version : before->created;
   EnsureObject(object, {"metadata"})["resourceVersion"] = std::to_string(stored->version);
   stored->uid = TextAt(object, {"metadata", "uid"});
   stored->labels = TextMapAt(object, {"metadata", "labels"});
@@ -299,11 +300,19 @@ ObjectRef ObjectStore::Remove(const ObjectRef& object) {
 void ObjectStore::Record(Change change) {
   Collection& all = collection(*change.object->kind);
   all.history.push_back(std::move(change));
-  while (all.history.size() > limits_.history_max) {
+  while (all.history.size() > limits_.history_max && !Awaited(all.history.front())) {
     all.forgotten = all.history.front().version;
     all.history.pop_front();
   }
   SchedulePump();
+}
+
+bool ObjectStore::Awaited(const Change& change) const {
+  return std::any_of(watchers_.begin(), watchers_.end(), [&](const auto& entry) {
+    const Watcher& watcher = *entry.second;
+    return watcher.handlers.reliable && watcher.kind == change.object->kind &&
+           watcher.cursor < change.version;
+  });
 }
 
 bool ObjectStore::Remembers(const ResourceKind& kind, uint64_t version) const {

@@ -10,8 +10,10 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <absl/functional/any_invocable.h>
@@ -39,6 +41,7 @@ struct StoredObject {
   ObjectKey key;  ///< ns is empty for what has no namespace
   std::string uid;
   uint64_t version = 0;
+  uint64_t created = 0;  ///< its first version: the order of creation
   TextMap labels;
   std::shared_ptr<const Json> json;
   std::string text;
@@ -67,7 +70,13 @@ struct DeleteOptions {
   std::optional<int64_t> grace_seconds;  ///< absent: the pod's own
   std::string expected_uid;
   std::string expected_version;
-  bool orphan = false;  ///< leave dependents alone
+
+  /// This very object, not another of its name.
+  [[nodiscard]] static DeleteOptions Exactly(std::string uid) {
+    DeleteOptions options;
+    options.expected_uid = std::move(uid);
+    return options;
+  }
 };
 
 class ObjectStore;
@@ -91,6 +100,8 @@ struct StoreWatchHandlers {
   absl::AnyInvocable<void()> on_expired;
   /// Every change up to `version` (of whatever kind) has gone out. May be empty.
   absl::AnyInvocable<void(uint64_t version)> on_turn;
+  /// The history waits for this one, so that it never expires. For controllers.
+  bool reliable = false;
 };
 
 class ObjectStore {
@@ -137,6 +148,7 @@ class ObjectStore {
   ObjectRef Put(const ResourceKind& kind, const ObjectKey& key, Json object, const ObjectRef& before);
   ObjectRef Remove(const ObjectRef& object);
   void Record(Change change);
+  [[nodiscard]] bool Awaited(const Change& change) const;
   void Trim(const ResourceKind& kind);
   void SchedulePump();
   void Pump();
