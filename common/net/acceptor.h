@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <span>
+#include <vector>
 
 #include <absl/functional/any_invocable.h>
 
@@ -38,7 +39,7 @@ class Acceptor final : private PollTarget {
   /// The acceptors of the same address on all shards, this one among them: a new connection goes to
   /// the shard with the fewest if ours would have over an eighth more. Before Start; they outlive
   /// each other.
-  void HandOverTo(std::span<Acceptor* const> group) { group_ = group; }
+  void HandOverTo(std::span<Acceptor* const> group) { group_.assign(group.begin(), group.end()); }
 
   void Start();
   /// Takes what the kernel has already accepted, then closes the listening socket.
@@ -64,7 +65,7 @@ class Acceptor final : private PollTarget {
   Descriptor listener_;
   Descriptor spare_;
   OnConnection on_connection_;
-  std::span<Acceptor* const> group_;
+  std::vector<Acceptor*> group_;
   Poller::Registration registration_;
   Timer pause_timer_;
   uint16_t port_;
