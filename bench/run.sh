@@ -5,11 +5,12 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=${BUILD:-$root/build/release}
 [ -f "$build/build.ninja" ] || cmake -S "$root" -B "$build" -G Ninja >/dev/null
+targets="rouse_relay shard_relay echo_upstream"
 case " $* " in
-*" --proxies "*) targets="rouse_relay echo_upstream" ;;
-*) targets="rouse_relay echo_upstream rouse-proxy" ;;
+*rouse*) targets="$targets rouse-proxy" ;;
+*--proxies*) ;;
+*) targets="$targets rouse-proxy" ;;
 esac
-case " $* " in *rouse*) targets="rouse_relay echo_upstream rouse-proxy" ;; esac
 # shellcheck disable=SC2086
 ninja -C "$build" $targets >/dev/null
 exec python3 "$root/bench/load/compare.py" --bin "$build/bin" "$@"

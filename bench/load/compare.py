@@ -27,7 +27,8 @@ from pathlib import Path
 CASE = "h1_get_128"
 BODY_BYTES = 128
 START_SECONDS = 15
-PROXIES = ["relay", "nginx", "haproxy", "rouse"]
+PROXIES = ["relay", "shard_relay", "nginx", "haproxy", "rouse"]
+RELAYS = {"relay": "rouse_relay", "shard_relay": "shard_relay"}
 
 NGINX = """
 daemon off; worker_processes 1; pid {dir}/nginx.pid; error_log stderr error;
@@ -133,8 +134,8 @@ class Program:
 
 def start_proxy(name, options, directory, origin, log):
     """Writes the proxy's configuration and starts it."""
-    if name == "relay":
-        command = [str(options.bin / "rouse_relay"), str(origin)]
+    if name in RELAYS:
+        command = [str(options.bin / RELAYS[name]), str(origin)]
         return Program(name, command, options.cpu_proxy, log, prints_port=True)
     port = free_port()
     text = {"nginx": NGINX, "haproxy": HAPROXY, "rouse": ROUSE}[name].format(
@@ -201,12 +202,12 @@ def summarize(rounds):
 def print_table(result, options):
     print(f"{CASE}: {options.connections} connections, "
           f"{options.rounds} rounds of {options.seconds} s")
-    print(f"{'proxy':<9} {'CPU us/request':>14} {'to relay':>9} {'95 % interval':>15} "
+    print(f"{'proxy':<11} {'CPU us/request':>14} {'to relay':>9} {'95 % interval':>15} "
           f"{'busy':>5} "
           f"{'requests/s':>11}")
     for name, row in result.items():
         span = f"{row['ratio_low']:.3f}-{row['ratio_high']:.3f}"
-        print(f"{name:<9} {row['cpu_us']:>14.2f} {row['ratio_to_relay']:>9.3f} {span:>15} "
+        print(f"{name:<11} {row['cpu_us']:>14.2f} {row['ratio_to_relay']:>9.3f} {span:>15} "
               f"{row['busy']:>5.0%} {row['rps']:>11}")
 
 
