@@ -1,0 +1,113 @@
+#include "proxy/cluster_side.h"
+
+#include <cstdio>
+#include <utility>
+
+#include <absl/strings/str_cat.h>
+#include <unistd.h>
+
+#include "common/app/admin_server.h"
+#include "k8s/kubeconfig.h"
+
+namespace rouse::proxy {
+namespace {
+
+std::string NameOfProxy(const ClusterConfig& config, uint64_t seed) {
+  if (!config.proxy_name.empty()) return config.proxy_name;
+  char host[256] = {};
+  if (gethostname(host, sizeof host - 1) != 0) return absl::StrCat("rouse-proxy-", seed % 100000);
+  return absl::StrCat(static_cast<const char*>(host), "-", seed % 100000);
+}
+
+std::vector<WorkloadDemand> DemandOf(const std::vector<DemandRow>& rows) {
+  std::vector<WorkloadDemand> demand;
+  for (const DemandRow& row : rows)
+    demand.push_back({.workload = row.workload,
+                      .average_concurrency = row.demand.average_concurrency,
+                      .request_count = static_cast<double>(row.demand.request_count),
+                      .parked = static_cast<double>(row.parked)});
+  return demand;
+}
+
+std::vector<AllowedHost> AllowedHosts(const std::vector<std::string>& texts) {
+  std::vector<AllowedHost> hosts;
+  for (const std::string& text : texts) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos)
+      hosts.push_back({.ns = "*", .pattern = text});
+    else
+      hosts.push_back({.ns = text.substr(0, equals), .pattern = text.substr(equals + 1)});
+  }
+  return hosts;
+}
+
+}  // namespace
+
+Reports::Reports(control::Network& network, obs::Log& log, App& app, const ClusterConfig& config,
+                 uint64_t seed)
+    : app_(app),
+      config_(config),
+      reporter_(network, log, NameOfProxy(config, seed), seed, [&app](StatReporter::Gathered done) {
+        app.GatherDemand([done = std::move(done)](std::vector<DemandRow> rows) mutable {
+          done(DemandOf(rows));
+        });
+      }) {
+  reporter_.OnConnected([this](bool some) {
+    if (!some) return;
+    for (const ObjectKey& workload : std::exchange(unsent_, {})) app_.MarkReported(workload);
+  });
+}
+
+void Reports::Start() {
+  std::vector<control::Origin> origins;
+  for (const std::string& text : config_.autoscalers) {
+    const absl::StatusOr<app::HostPort> at = app::ParseHostPort(text);
+    if (at.ok()) origins.push_back({.host = at->host, .port = at->port, .tls = std::nullopt});
+  }
+  if (!config_.autoscaler_token_file.empty()) {
+    absl::StatusOr<std::string> token = k8s::ReadSmallFile(config_.autoscaler_token_file);
+    if (token.ok()) reporter_.SetToken(*std::move(token));
+  }
+  if (!origins.empty()) reporter_.SetAutoscalers(std::move(origins));
+  reporter_.Start();
+}
+
+void Reports::Woken(const ObjectKey& workload) {
+  if (reporter_.connected() > 0)
+    app_.MarkReported(workload);
+  else
+    unsent_.insert(workload);
+}
+
+absl::StatusOr<std::unique_ptr<ClusterSide>> ClusterSide::Make(control::Network& network,
+                                                               obs::Log& log, App& app,
+                                                               Reports& reports,
+                                                               const Config& config,
+                                                               uint64_t seed) {
+  const ClusterConfig& cluster = config.cluster;
+  absl::StatusOr<k8s::ClusterAccess> access = k8s::FindAccess(cluster.kubeconfig, cluster.context);
+  if (!access.ok()) return access.status();
+  absl::StatusOr<EndpointGuard> guard =
+      EndpointGuard::Make(cluster.allow_endpoint_cidrs, {access->origin.host});
+  if (!guard.ok()) return guard.status();
+
+  std::unique_ptr<ClusterSide> made(new ClusterSide(network.loop().clock(), *std::move(access)));
+  k8s::ApiClientOptions client_options;
+  client_options.component = "rouse-proxy";
+  made->client_ = std::make_unique<k8s::ApiClient>(network, made->credentials_, client_options);
+  KubernetesOptions options;
+  options.ns = cluster.ns;
+  options.autoscaler_service = ObjectKey::Parse(cluster.autoscaler_service);
+  options.snapshot = {.cluster_domain = cluster.cluster_domain,
+                      .allowed_hosts = AllowedHosts(cluster.allowed_hosts)};
+  options.seed = seed;
+  SlotHandles handles{
+      .endpoint = [&app](const EndpointKey& key) { return app.slots().Endpoint(key); },
+      .workload = [&app](const ObjectKey& key) { return app.slots().Workload(key); }};
+  made->side_ = std::make_unique<KubernetesSide>(
+      network, *made->client_, log, std::move(options), *std::move(guard), std::move(handles),
+      reports.reporter(), [&app](SnapshotPtr snapshot) { app.Publish(std::move(snapshot)); });
+  return made;
+}
+
+}  // namespace rouse::proxy

@@ -1,0 +1,64 @@
+#pragma once
+// What:      ClusterSide, rouse-proxy in a cluster: API client and KubernetesSide, tied to App.
+//            Reports: StatReporter tied to App, in every mode that has autoscalers.
+// Owner:     the program; App, network and config outlive them. Control thread.
+
+#include <memory>
+#include <set>
+
+#include <absl/status/statusor.h>
+
+#include "common/control/channel.h"
+#include "common/obs/log.h"
+#include "common/obs/metrics.h"
+#include "k8s/api_client.h"
+#include "k8s/credentials.h"
+#include "proxy/app.h"
+#include "proxy/control/kubernetes_side.h"
+#include "proxy/control/stat_reporter.h"
+
+namespace rouse::proxy {
+
+class Reports {
+ public:
+  Reports(control::Network& network, obs::Log& log, App& app, const ClusterConfig& config,
+          uint64_t seed);
+  void Start();
+  /// Without a cluster: tells the autoscalers at once.
+  void Wake(const ObjectKey& workload) {
+    reporter_.Wake(workload);
+    Woken(workload);
+  }
+  /// The reporter has been told of a wake: is it on its way?
+  void Woken(const ObjectKey& workload);
+  [[nodiscard]] StatReporter& reporter() { return reporter_; }
+
+ private:
+  App& app_;
+  const ClusterConfig& config_;
+  std::set<ObjectKey> unsent_;  ///< wakes that no autoscaler could be told
+  StatReporter reporter_;
+};
+
+class ClusterSide {
+ public:
+  /// kFailedPrecondition or kInvalidArgument where no cluster can be found.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<ClusterSide>> Make(control::Network& network,
+                                                                         obs::Log& log, App& app,
+                                                                         Reports& reports,
+                                                                         const Config& config,
+                                                                         uint64_t seed);
+
+  void Start() { side_->Start(); }
+  [[nodiscard]] KubernetesSide& side() { return *side_; }
+
+ private:
+  ClusterSide(const Clock& clock, k8s::ClusterAccess access)
+      : credentials_(clock, std::move(access)) {}
+
+  k8s::Credentials credentials_;
+  std::unique_ptr<k8s::ApiClient> client_;
+  std::unique_ptr<KubernetesSide> side_;
+};
+
+}  // namespace rouse::proxy

@@ -1,0 +1,94 @@
+#pragma once
+// What:      Session, one downstream connection: settles its protocol, starts an exchange per stream.
+//            Sessions, all of a shard, with the limits on them.
+// Owner:     Sessions owns each Session; DataPlane owns Sessions. One shard.
+// Limits:    SessionOptions: connections per client; over pressure_share of all, the connection idle for longest
+//            is closed for each new one.
+// Invariant: between requests a session has no coroutine and no buffer.
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include <absl/container/flat_hash_map.h>
+
+#include "common/http/h1_server.h"
+#include "common/http/stream.h"
+#include "common/net/shard.h"
+#include "common/net/transport.h"
+#include "proxy/exchange/exchange_pool.h"
+#include "proxy/telemetry/shard_stats.h"
+
+namespace rouse::proxy {
+
+struct SessionOptions {
+  http::H1Options http1;
+  /// Connections of one client address on one shard; an IPv6 client is its /64. 0: no limit.
+  uint32_t per_client_max = 256;
+  size_t connections_max = 18000;
+  double pressure_share = 0.8;
+};
+
+class Sessions;
+
+class Session final : private http::StreamHandler {
+ public:
+  Session(Sessions& sessions, std::unique_ptr<net::Transport> transport);
+  ~Session() override;
+
+  void Start() { connection_->Start(); }
+  void Drain() { connection_->Drain(); }
+  void Close() { connection_->Close(); }
+  [[nodiscard]] bool idle() const { return connection_->idle(); }
+
+ private:
+  friend class Sessions;
+  void OnStream(http::ServerStream& stream) override;
+  void OnBadRequest(http::ServerStream& stream, const Error& error) override;
+  void OnConnectionClosed() override;
+
+  Sessions& sessions_;
+  std::unique_ptr<http::ServerConnection> connection_;
+  std::array<uint8_t, 8> client_;  ///< what per_client_max counts by
+  Session* next_ = nullptr;        ///< towards the one used last
+  Session* previous_ = nullptr;
+};
+
+class Sessions {
+ public:
+  Sessions(net::Shard& shard, const SessionOptions& options, ExchangePool& exchanges,
+           ShardStats& stats);
+  ~Sessions();
+  Sessions(const Sessions&) = delete;
+  Sessions& operator=(const Sessions&) = delete;
+
+  /// A new connection; refused ones are closed and counted.
+  void Accept(std::unique_ptr<net::Transport> transport);
+  /// Every connection ends after the request it is in; idle ones at once.
+  void Drain();
+  /// Closes what is idle now.
+  void CloseAll();
+  [[nodiscard]] size_t size() const { return size_; }
+  void CheckInvariants() const;
+
+ private:
+  friend class Session;
+  using ClientId = std::array<uint8_t, 8>;
+  [[nodiscard]] static ClientId IdOf(std::string_view address);
+  void Link(Session& session);
+  void Unlink(Session& session);
+  void Remove(Session& session);
+  void CloseOldestIdle();
+
+  net::Shard& shard_;
+  const SessionOptions& options_;
+  ExchangePool& exchanges_;
+  ShardStats& stats_;
+  absl::flat_hash_map<ClientId, uint32_t> clients_;
+  Session* oldest_ = nullptr;  ///< by last use
+  Session* newest_ = nullptr;
+  size_t size_ = 0;
+  bool draining_ = false;
+};
+
+}  // namespace rouse::proxy

@@ -1,0 +1,380 @@
+#include "proxy/exchange/exchange.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/exchange/pump.h"
+#include "proxy/exchange/tunnel.h"
+
+namespace rouse::proxy {
+
+using http::Step;
+
+Exchange::Exchange(ExchangeContext& context)
+    : context_(context), response_timer_(&OnResponseLate, this) {}
+
+void Exchange::Start(http::ServerStream& downstream) {
+  Begin(downstream);
+  net::Detach(Run());
+}
+
+void Exchange::StartRefused(http::ServerStream& downstream, const Error& error) {
+  Begin(downstream);
+  net::Detach(RunRefused(error));
+}
+
+net::Task<void> Exchange::Run() {
+  const Ending ending{*this};
+  if (AnswersItself()) co_return co_await AnswerOptions();
+  Error failure = Route();
+  if (!failure.ok()) co_return co_await Refuse(failure);
+
+  const DemandEntry demand(workload_);  // counted until this scope ends, parked or not
+  deadlines_ = DeadlinesOf(downstream_->head(), workload_->policy(), arrival_);
+
+  for (;;) {
+    Slot slot = context_.admission.TryAcquire(*workload_, avoid_);
+    if (!slot) {
+      Result<Slot> waited = co_await Park();  // while the workload sleeps or is full
+      if (!waited) co_return co_await Refuse(waited.error());
+      slot = std::move(*waited);
+    }
+    ++attempts_;
+    endpoint_ = EndpointRef(&slot.endpoint());
+    failure =
+        ReadFirstPiece();  // not before a slot is granted: only now does `100 Continue` go out
+    if (!failure.ok()) co_return co_await Refuse(failure);
+
+    if (!repeated_fresh_) upstream_ = context_.pool.TakeIdle(slot.endpoint());
+    if (!upstream_) failure = co_await Dial(slot);
+    if (upstream_) failure = co_await Forward();  // head, both bodies, trailers
+    if (failure.ok()) co_return;
+    const bool again = Repeats(failure, slot);
+    upstream_.Release();
+    if (!again) co_return co_await Refuse(failure);
+  }
+}
+
+net::Task<void> Exchange::RunRefused(Error error) {
+  const Ending ending{*this};
+  co_await Refuse(error);
+}
+
+void Exchange::Begin(http::ServerStream& downstream) {
+  downstream_ = &downstream;
+  arrival_ = context_.shard.now();
+  request_id_ =
+      RequestIdOf(downstream.head(), context_.options.forward, context_.shard.random(), values_);
+  ++context_.active;
+}
+
+/// `OPTIONS *` asks the proxy, and so does an OPTIONS that may go no further (RFC 9110 section 7.6.2).
+bool Exchange::AnswersItself() const {
+  const http::RequestHead& head = downstream_->head();
+  if (head.method != "OPTIONS") return false;
+  if (head.path == "*") return true;
+  return head.fields.Find(http::HeaderId::kMaxForwards).value_or("") == "0";
+}
+
+/// Host and path -> workload_; and what is not served at all.
+Error Exchange::Route() {
+  const http::RequestHead& head = downstream_->head();
+  if (head.method == "TRACE" || head.method == "CONNECT") {
+    return {ErrorKind::kMethodNotAllowed, Side::kDownstream, false, "not served"};
+  }
+  const proxy::Route* route = nullptr;
+  if (context_.snapshot && context_.snapshot->routes)
+    route = context_.snapshot->routes->Match(head.host, head.path);
+  Workload* const workload =
+      route != nullptr ? context_.admission.WorkloadAt(route->workload) : nullptr;
+  if (workload == nullptr) return {ErrorKind::kNoRoute, Side::kLocal, false, "no route"};
+  workload_ = WorkloadRef(workload);
+  return MayForward(head, context_.options.forward);
+}
+
+net::Task<Result<Slot>> Exchange::Park() {
+  if (!context_.can_wake && !workload_->has_ready_endpoint())
+    co_return Error{ErrorKind::kNoAutoscaler, Side::kLocal, false, "nobody to wake it"};
+  AcquireRequest request{.workload = workload_,
+                         .stream = *downstream_,
+                         .arrival = arrival_,
+                         .hold = deadlines_.hold,
+                         .client_deadline = deadlines_.exchange,
+                         .avoid = avoid_,
+                         .times = &cold_};
+  co_return co_await context_.admission.Acquire(std::move(request));
+}
+
+/// Opens a connection for the slot. kNone: upstream_ is set.
+net::Task<Error> Exchange::Dial(const Slot& slot) {
+  LocalEndpoint& endpoint = slot.endpoint();
+  const TimePoint by = std::min(deadlines_.exchange,
+                                Later(context_.shard.now(), context_.options.dial.connect_timeout));
+  if (!context_.pool.TakePlace(endpoint)) {
+    const bool place = co_await WaitForPlace(endpoint, by);
+    if (!place)
+      co_return Error{ErrorKind::kConnectTimeout, Side::kUpstream, true, "no connection was free"};
+  }
+  const EndpointSetPtr set = endpoint.set;  // keeps `spec` while we dial
+  const Endpoint& spec = *endpoint.spec;
+  context_.stats.dials.Add();
+  Result<std::unique_ptr<http::ClientConnection>> wire =
+      co_await proxy::Dial(context_.shard, spec, context_.options.dial, by);
+  if (!wire) {
+    context_.stats.dial_failures.Add();
+    context_.pool.ReturnPlace(endpoint);
+    if (wire.error().side == Side::kUpstream) context_.admission.ConnectFailed(slot);
+    co_return Judge(wire.error());
+  }
+  context_.admission.Connected(slot);
+  upstream_ = context_.pool.Add(endpoint, std::move(*wire));
+  co_return Error{};
+}
+
+/// The slot is ours, but its connection idles at another shard: that one closes it first (15.6).
+net::Task<bool> Exchange::WaitForPlace(LocalEndpoint& endpoint, TimePoint deadline) {
+  constexpr Duration kLookAgain = std::chrono::milliseconds(1);
+  net::Event pause(context_.shard);
+  for (;;) {
+    if (context_.make_place) context_.make_place(endpoint.shared);
+    const TimePoint now = context_.shard.now();
+    if (now >= deadline) co_return false;
+    co_await pause.Wait(std::min(deadline, Later(now, kLookAgain)));
+    if (context_.pool.TakePlace(endpoint)) co_return true;
+  }
+}
+
+/// Sends the request and brings the response back. An error that may be repeated has left nothing behind.
+net::Task<Error> Exchange::Forward() {
+  const http::RequestHead& head = downstream_->head();
+  http::ClientStream& upstream = upstream_.stream();
+  http::HeadPatch patch;
+  PatchRequest(head, downstream_->peer(), context_.options.forward, request_id_,
+               deadlines_.Remaining(context_.shard.now()), values_, patch);
+  downstream_->OnGone({&OnClientGone, this});
+  if (downstream_->gone())
+    co_return Error{ErrorKind::kDownstreamClosed, Side::kDownstream, false, "the client left"};
+
+  const Step sent = upstream.TrySendHead(head, patch, first_.data, first_.end);
+  if (sent == Step::kFailed && upstream.request_body().error().side != Side::kUpstream)
+    co_return upstream.request_body().error();
+  // Where sending failed the pod may have answered before it left.
+  const bool whole = sent == Step::kFailed || (sent == Step::kDone && first_.end);
+  if (whole) co_return co_await Download(ResponseStartBy());
+
+  // The request is still on its way: both directions at once.
+  Error failure;
+  upload_over_ = false;
+  co_await net::Join(Upload(), DownloadInto(failure));
+  response_timer_.Cancel();
+  const bool client_failed = !upload_error_.ok() && upload_error_.side == Side::kDownstream;
+  co_return client_failed && !response_begun_ ? upload_error_ : failure;
+}
+
+/// What can be sent along with the head. A second attempt finds the same piece.
+Error Exchange::ReadFirstPiece() {
+  if (first_read_) return {};
+  if (downstream_->head().body == http::BodyKind::kNone) {
+    first_ = {.data = {}, .end = true};
+  } else {
+    http::BodyReader& body = downstream_->request_body();
+    const Step step = body.TryRead(first_);
+    if (step == Step::kFailed) return body.error();
+    if (step == Step::kMustWait) {
+      first_ = {};
+      return {};  // to be read again
+    }
+    // Trailers do not fit into the head's write.
+    if (first_.end && body.trailers() != nullptr) first_.end = false;
+  }
+  first_read_ = true;
+  return {};
+}
+
+/// The rest of the request. The response's clock starts at its end.
+net::Task<void> Exchange::Upload() {
+  http::BodyWriter& to = upstream_.stream().request_body();
+  const Result<void> flushed = co_await to.Flush(deadlines_.exchange);  // the head, the first piece
+  if (!flushed) {
+    upload_error_ = flushed.error();
+  } else if (!first_.end) {
+    body_given_ = true;
+    upload_error_ =
+        co_await Pump(context_.shard, downstream_->request_body(), to, deadlines_.exchange);
+  }
+  upload_over_ = true;
+  upload_error_ = Judge(upload_error_);
+  if (upload_error_.ok()) {
+    if (!response_begun_) response_timer_.Arm(context_.shard.timers(), ResponseStartBy());
+  } else if (upload_error_.side == Side::kDownstream) {
+    // A body that fails must not look complete to the pod (security.md 1.1).
+    upstream_.stream().Cancel(upload_error_);
+  }
+}
+
+net::Task<void> Exchange::DownloadInto(Error& failure) {
+  failure = co_await Download(deadlines_.exchange);
+  if (upload_over_) co_return;
+  // Nobody wants the rest of a request that has been answered (security.md P04).
+  constexpr Error kAnswered{ErrorKind::kDownstreamClosed, Side::kLocal, false,
+                            "answered before its end"};
+  upstream_.stream().Cancel(failure.ok() ? kAnswered : failure);
+  downstream_->CancelRead(kAnswered);
+}
+
+/// Heads as they come, then the response. `deadline` is for the final head.
+net::Task<Error> Exchange::Download(TimePoint deadline) {
+  http::ClientStream& upstream = upstream_.stream();
+  for (;;) {
+    const Result<const http::ResponseHead*> head = co_await upstream.ReceiveHead(deadline);
+    if (!head) co_return Judge(head.error());
+    response_begun_ = true;
+    if ((*head)->status == 101) co_return co_await Upgrade(**head);
+    if ((*head)->status >= 200) co_return co_await Respond(**head);
+    Relay(**head);
+  }
+}
+
+void Exchange::Relay(const http::ResponseHead& head) {
+  http::HeadPatch patch;
+  PatchResponse(head, context_.options.forward, request_id_, values_, patch);
+  // A client that takes no 1xx now does without.
+  (void)downstream_->TrySendInformational(head, patch);
+}
+
+/// Head and first bytes in one write, then the rest.
+net::Task<Error> Exchange::Respond(const http::ResponseHead& head) {
+  response_timer_.Cancel();
+  if (cold_.was_parked()) cold_.first_byte = context_.shard.now();
+  http::BodyReader& from = upstream_.stream().response_body();
+  http::BodyWriter& to = downstream_->response_body();
+  http::HeadPatch patch;
+  PatchResponse(head, context_.options.forward, request_id_, values_, patch);
+  if (cold_.was_parked()) AddColdStartFields(patch);
+
+  http::Piece piece;
+  const Step read = from.TryRead(piece);
+  if (read == Step::kFailed) co_return Judge(from.error());
+  if (context_.draining) downstream_->CloseAfter();
+  const bool plain_end = read == Step::kDone && piece.end && from.trailers() == nullptr;
+  status_ = head.status;
+  Step sent = downstream_->TrySendHead(head, patch, piece.data, plain_end);
+  if (sent == Step::kMustWait) {
+    const Result<void> flushed = co_await to.Flush(deadlines_.exchange);
+    sent = flushed ? Step::kDone : Step::kFailed;
+  }
+  if (sent == Step::kFailed) co_return Judge(to.error());
+  if (plain_end) co_return Error{};
+  const Error failure = co_await Pump(context_.shard, from, to, deadlines_.exchange);
+  co_return Judge(failure);
+}
+
+net::Task<Error> Exchange::Upgrade(const http::ResponseHead& head) {
+  response_timer_.Cancel();
+  http::HeadPatch patch;
+  PatchResponse(head, context_.options.forward, request_id_, values_, patch);
+  status_ = head.status;
+  tunnel_ = true;
+  Step sent = downstream_->TrySendHead(head, patch, {}, false);
+  if (sent == Step::kMustWait) {
+    const Result<void> flushed = co_await downstream_->response_body().Flush(deadlines_.exchange);
+    sent = flushed ? Step::kDone : Step::kFailed;
+  }
+  if (sent == Step::kFailed) co_return downstream_->response_body().error();
+  Tunnel tunnel(context_.shard, *downstream_, upstream_.stream(),
+                workload_->policy().tunnel_idle_timeout);
+  co_return co_await tunnel.Run();
+}
+
+TimePoint Exchange::ResponseStartBy() const {
+  const Duration own = workload_->policy().response_start_timeout;
+  const Duration timeout = own > Duration::zero() ? own : context_.options.response_start_timeout;
+  return std::min(deadlines_.exchange, Later(context_.shard.now(), timeout));
+}
+
+/// A wait that ended at the exchange's own deadline says so, whatever it waited for.
+Error Exchange::Judge(Error error) const {
+  if (error.ok() || context_.shard.now() < deadlines_.exchange) return error;
+  switch (error.kind) {
+    case ErrorKind::kConnectTimeout:
+    case ErrorKind::kResponseStartTimeout:
+    case ErrorKind::kUpstreamTimeout:
+    case ErrorKind::kBodyTimeout:
+    case ErrorKind::kDownstreamTimeout:
+      return {ErrorKind::kDeadlineExceeded, Side::kLocal, false, "the request's deadline passed"};
+    default:
+      return error;
+  }
+}
+
+bool Exchange::Repeats(const Error& failure, const Slot& slot) {
+  const Repeat repeat =
+      MayRepeat({.failure = failure,
+                 .response_begun = response_begun_,
+                 .body_given = body_given_,
+                 .idempotent = http::IsIdempotent(downstream_->head().method),
+                 .untouched_on_reused = upstream_ && upstream_.stream().untouched_on_reused(),
+                 .repeated_fresh = repeated_fresh_,
+                 .attempts = attempts_});
+  if (repeat == Repeat::kNo || downstream_->gone()) return false;
+  if (context_.shard.now() >= deadlines_.exchange) return false;
+  if (!repeating_ && !context_.retries.Take(context_.active)) return false;
+  repeating_ = true;
+  repeated_fresh_ = repeat == Repeat::kFresh;
+  avoid_ = repeat == Repeat::kElsewhere ? &slot.endpoint() : nullptr;
+  upload_error_ = {};
+  workload_->stats().retries.Add();
+  return true;
+}
+
+/// The one place where an error becomes an answer, or an end without one.
+net::Task<void> Exchange::Refuse(Error error) {
+  error_ = error;
+  cut_ = downstream_->head_sent() || error.kind == ErrorKind::kDownstreamClosed;
+  if (cut_) co_return;
+  LocalReply reply;
+  ReplyContext with{.request = &downstream_->head(), .request_id = request_id_};
+  if (workload_) with.retry_after = workload_->retry_after();
+  BuildLocalReply(error, with, values_, reply);
+  co_await SendReply(reply);
+}
+
+net::Task<void> Exchange::AnswerOptions() {
+  LocalReply reply;
+  BuildPlainReply(204, kAllowedMethods, request_id_, reply);
+  co_await SendReply(reply);
+}
+
+net::Task<void> Exchange::SendReply(LocalReply& reply) {
+  constexpr Duration kReplyTimeout = std::chrono::seconds(10);
+  if (reply.close || context_.draining) downstream_->CloseAfter();
+  status_ = reply.head.status;
+  const Step sent = downstream_->TrySendHead(reply.head, reply.patch, reply.body, true);
+  cut_ = sent == Step::kFailed;
+  if (sent == Step::kMustWait) {
+    const TimePoint by = Later(context_.shard.now(), kReplyTimeout);
+    const Result<void> flushed = co_await downstream_->response_body().Flush(by);
+    cut_ = flushed.has_error();
+  }
+}
+
+void Exchange::OnClientGone(void* self) {
+  auto& exchange = *static_cast<Exchange*>(self);
+  if (exchange.upstream_)
+    exchange.upstream_.stream().Cancel(
+        {ErrorKind::kDownstreamClosed, Side::kDownstream, false, "the client left"});
+}
+
+void Exchange::OnResponseLate(void* self) {
+  auto& exchange = *static_cast<Exchange*>(self);
+  if (exchange.upstream_ && !exchange.response_begun_)
+    exchange.upstream_.stream().Cancel(
+        {ErrorKind::kResponseStartTimeout, Side::kUpstream, false, "no response in time"});
+}
+
+void Exchange::Abort(const Error& error) {
+  if (upstream_) upstream_.stream().Cancel(error);
+  downstream_->CancelRead(error);
+}
+
+}  // namespace rouse::proxy

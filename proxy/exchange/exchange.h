@@ -1,0 +1,142 @@
+#pragma once
+// What:      Exchange, the life of one request: route, count as demand, get a slot, open an upstream stream,
+//            forward both ways, account. Run() reads in the order of events.
+// Owner:     ExchangePool (exchange_pool.h) keeps it between requests; while it runs, its own coroutine.
+// Shard:     one.
+// Limits:    kAttemptsMax attempts, kInformationalMax 1xx heads; the deadlines of 15.3.
+// Invariant: ends exactly once, in End(): downstream finished, demand left, slot freed, record written.
+// Never:     names a protocol.
+
+#include <optional>
+
+#include "common/http/stream.h"
+#include "common/net/shard.h"
+#include "common/net/task.h"
+#include "common/net/timer_wheel.h"
+#include "proxy/admission/admission.h"
+#include "proxy/exchange/deadlines.h"
+#include "proxy/exchange/forward_headers.h"
+#include "proxy/exchange/local_reply.h"
+#include "proxy/exchange/retry.h"
+#include "proxy/model/snapshot.h"
+#include "proxy/telemetry/access_log.h"
+#include "proxy/telemetry/shard_stats.h"
+#include "proxy/upstream/dial.h"
+#include "proxy/upstream/pool.h"
+
+namespace rouse::proxy {
+
+struct ExchangeOptions {
+  ForwardPolicy forward;
+  DialOptions dial;
+  /// From the request's last byte to the response head, where the workload does not say.
+  Duration response_start_timeout = std::chrono::seconds(300);
+};
+
+class Exchange;
+
+/// What all exchanges of a shard use.
+struct ExchangeContext {
+  net::Shard& shard;
+  Admission& admission;
+  Pool& pool;
+  AccessLog& access_log;
+  ShardStats& stats;
+  const ExchangeOptions& options;
+  SnapshotPtr snapshot;
+  RetryBudget retries;
+  size_t active = 0;
+  /// Responses say that the connection ends.
+  bool draining = false;
+  /// Somebody can be asked to wake a workload, or is told by other means (static endpoints).
+  bool can_wake = true;
+  /// Asks other shards to close an idle connection to this endpoint (15.6).
+  absl::AnyInvocable<void(const std::shared_ptr<EndpointSlots>&)> make_place;
+  /// An exchange is over and may be used again.
+  absl::AnyInvocable<void(Exchange&)> retire;
+};
+
+class Exchange {
+ public:
+  explicit Exchange(ExchangeContext& context);
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  /// A request; runs at once up to its first wait.
+  void Start(http::ServerStream& downstream);
+  /// A message that was refused before it became a request.
+  void StartRefused(http::ServerStream& downstream, const Error& error);
+  /// Ends it soon, whatever it waits for: the end of a drain.
+  void Abort(const Error& error);
+
+  Exchange* next = nullptr;  ///< of the pool's lists
+  Exchange* previous = nullptr;
+
+ private:
+  /// Closes the exchange when Run's frame goes, after everything else in it.
+  struct Ending {
+    Exchange& exchange;
+    ~Ending() { exchange.End(); }
+  };
+
+  void Begin(http::ServerStream& downstream);
+  net::Task<void> Run();
+  net::Task<void> RunRefused(Error error);
+  Error Route();
+  [[nodiscard]] bool AnswersItself() const;
+
+  net::Task<Result<Slot>> Park();
+  net::Task<Error> Dial(const Slot& slot);
+  net::Task<bool> WaitForPlace(LocalEndpoint& endpoint, TimePoint deadline);
+
+  net::Task<Error> Forward();
+  Error ReadFirstPiece();
+  net::Task<void> Upload();
+  net::Task<void> DownloadInto(Error& failure);
+  net::Task<Error> Download(TimePoint deadline);
+  net::Task<Error> Respond(const http::ResponseHead& head);
+  net::Task<Error> Upgrade(const http::ResponseHead& head);
+  void Relay(const http::ResponseHead& head);
+  [[nodiscard]] TimePoint ResponseStartBy() const;
+  [[nodiscard]] Error Judge(Error error) const;
+  [[nodiscard]] bool Repeats(const Error& failure, const Slot& slot);
+  void AddColdStartFields(http::HeadPatch& patch);
+
+  net::Task<void> Refuse(Error error);
+  net::Task<void> AnswerOptions();
+  net::Task<void> SendReply(LocalReply& reply);
+  void End();
+  void Record();
+  void CountColdStart();
+
+  static void OnClientGone(void* self);
+  static void OnResponseLate(void* self);
+
+  ExchangeContext& context_;
+  http::ServerStream* downstream_ = nullptr;
+  Pool::Lease upstream_;
+  WorkloadRef workload_;
+  std::string_view request_id_;
+  TimePoint arrival_{};
+  Deadlines deadlines_;
+  ColdStartTimes cold_;
+  net::Timer response_timer_;
+  http::Piece first_;  ///< read and not yet given to an upstream for good
+  const LocalEndpoint* avoid_ = nullptr;
+  EndpointRef endpoint_;  ///< of the last attempt
+  Error error_;           ///< how it ended
+  Error upload_error_;
+  int status_ = 0;
+  uint32_t attempts_ = 0;
+  bool first_read_ = false;
+  bool body_given_ = false;  ///< beyond the first piece
+  bool response_begun_ = false;
+  bool repeated_fresh_ = false;
+  bool repeating_ = false;  ///< holds a part of the retry budget
+  bool upload_over_ = false;
+  bool tunnel_ = false;
+  bool cut_ = false;  ///< the client's connection is to end without a clean end
+  ValueStore values_;
+};
+
+}  // namespace rouse::proxy

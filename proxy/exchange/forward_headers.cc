@@ -1,0 +1,388 @@
+#include "proxy/exchange/forward_headers.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include <absl/container/flat_hash_set.h>
+#include <absl/container/inlined_vector.h>
+
+namespace rouse::proxy {
+namespace {
+
+using http::HeaderId;
+using http::HeaderMap;
+using http::HeadPatch;
+
+constexpr uint64_t Bit(HeaderId id) { return uint64_t{1} << static_cast<unsigned>(id); }
+
+/// Never passed on in either direction: hop-by-hop (RFC 9110 section 7.6.1), or written by the codec.
+constexpr uint64_t kHopByHop = Bit(HeaderId::kConnection) | Bit(HeaderId::kKeepAlive) |
+                               Bit(HeaderId::kProxyConnection) | Bit(HeaderId::kTe) |
+                               Bit(HeaderId::kUpgrade) | Bit(HeaderId::kProxyAuthorization) |
+                               Bit(HeaderId::kHttp2Settings) | Bit(HeaderId::kTransferEncoding);
+
+/// Request only. `Proxy` is httpoxy (N12); Expect is ours to answer, once a slot is granted (X01).
+constexpr uint64_t kRequestDrop =
+    kHopByHop | Bit(HeaderId::kContentLength) | Bit(HeaderId::kHost) | Bit(HeaderId::kExpect) |
+    Bit(HeaderId::kProxy) | Bit(HeaderId::kForwarded) | Bit(HeaderId::kXForwardedFor) |
+    Bit(HeaderId::kXForwardedProto) | Bit(HeaderId::kXForwardedHost) |
+    Bit(HeaderId::kXForwardedPort) | Bit(HeaderId::kXRequestId) | Bit(HeaderId::kVia) |
+    Bit(HeaderId::kGrpcTimeout) | Bit(HeaderId::kXRequestTimeout);
+
+/// Request, from an untrusted peer (K05).
+constexpr uint64_t kUntrustedDrop =
+    Bit(HeaderId::kXRealIp) | Bit(HeaderId::kXOriginalUrl) | Bit(HeaderId::kXRewriteUrl);
+
+constexpr uint64_t kResponseDrop = kHopByHop | Bit(HeaderId::kProxyAuthenticate) |
+                                   Bit(HeaderId::kXRequestId) | Bit(HeaderId::kVia);
+
+constexpr char ToLower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+
+bool StartsWithIgnoreCase(std::string_view text, std::string_view lower_prefix) {
+  if (text.size() < lower_prefix.size()) return false;
+  for (size_t i = 0; i < lower_prefix.size(); ++i)
+    if (ToLower(text[i]) != lower_prefix[i]) return false;
+  return true;
+}
+
+std::string_view Trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+/// Cuts the first member off a comma-separated list.
+std::string_view NextMember(std::string_view& list) {
+  const size_t comma = list.find(',');
+  const std::string_view member = Trim(list.substr(0, comma));
+  list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
+  return member;
+}
+
+/// Calls `see(value)` for every line of one known field, in order.
+template <typename See>
+void ForEach(const HeaderMap& fields, HeaderId id, See see) {
+  if (!fields.has(id)) return;
+  for (size_t i = 0; i < fields.size(); ++i)
+    if (fields.id(i) == id) see(fields.value(i));
+}
+
+/// Fields named in Connection go no further (K02). Linear in the list also where it is absurdly long (K04).
+void DropNominated(const HeaderMap& fields, HeadPatch& patch) {
+  constexpr size_t kFew = 8;
+  absl::InlinedVector<std::string_view, kFew> names;
+  ForEach(fields, HeaderId::kConnection, [&](std::string_view list) {
+    while (!list.empty()) {
+      const std::string_view name = NextMember(list);
+      if (name.empty() || http::EqualsIgnoreCase(name, "close") ||
+          http::EqualsIgnoreCase(name, "keep-alive"))
+        continue;
+      names.push_back(name);
+    }
+  });
+  if (names.empty()) return;
+  if (names.size() <= kFew) {
+    for (size_t i = 0; i < fields.size(); ++i)
+      for (const std::string_view name : names)
+        if (http::EqualsIgnoreCase(fields.name(i), name)) patch.Drop(i);
+    return;
+  }
+  absl::flat_hash_set<std::string> set;
+  std::string lower;
+  for (const std::string_view name : names) {
+    lower.resize(name.size());
+    std::transform(name.begin(), name.end(), lower.begin(), ToLower);
+    set.insert(lower);
+  }
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const std::string_view name = fields.name(i);
+    lower.resize(name.size());
+    std::transform(name.begin(), name.end(), lower.begin(), ToLower);
+    if (set.contains(lower)) patch.Drop(i);
+  }
+}
+
+/// An underscore name that a CGI-like server would read as one of the fields that decide framing, routing or
+/// identity: dropped whatever the policy.
+bool ImitatesSecurityField(std::string_view name) {
+  constexpr size_t kLongest = 32;
+  if (name.size() > kLongest) return false;
+  char dashed[kLongest];
+  for (size_t i = 0; i < name.size(); ++i) dashed[i] = name[i] == '_' ? '-' : ToLower(name[i]);
+  const std::string_view text(dashed, name.size());
+  const HeaderId id = http::IdOf(text);
+  if (id != HeaderId::kOther) return (kRequestDrop | kUntrustedDrop) & Bit(id);
+  return text.starts_with("x-rouse-") || text.starts_with("x-envoy-");
+}
+
+bool IsRequestIdChar(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '_' || c == '.';
+}
+
+bool IsValidRequestId(std::string_view id) {
+  constexpr size_t kRequestIdMax = 128;
+  return !id.empty() && id.size() <= kRequestIdMax &&
+         std::all_of(id.begin(), id.end(), IsRequestIdChar);
+}
+
+/// An address as it stands in X-Forwarded-For; loose on purpose: what matters is that nothing else gets in.
+bool LooksLikeAddress(std::string_view text) {
+  constexpr size_t kAddressMax = 64;
+  if (text.empty() || text.size() > kAddressMax) return false;
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || c == '.' ||
+           c == ':' || c == '[' || c == ']' || c == '%';
+  });
+}
+
+/// How often our name stands in Via.
+size_t TimesInVia(const HeaderMap& fields, std::string_view via) {
+  size_t times = 0;
+  ForEach(fields, HeaderId::kVia, [&](std::string_view list) {
+    while (!list.empty()) {
+      std::string_view member = NextMember(list);  // "1.1 rouse (comment)"
+      const size_t space = member.find(' ');
+      if (space == std::string_view::npos) continue;
+      member = Trim(member.substr(space + 1));
+      if (member.substr(0, member.find(' ')) == via) ++times;
+    }
+  });
+  return times;
+}
+
+/// All lines of a list field and then `last`, as one value.
+std::string_view Appended(const HeaderMap& fields, HeaderId id, std::string_view last,
+                          ValueStore& values) {
+  std::string_view joined;
+  ForEach(fields, id, [&](std::string_view value) {
+    value = Trim(value);
+    if (!value.empty()) joined = joined.empty() ? value : values.Concat({joined, ", ", value});
+  });
+  return joined.empty() ? last : values.Concat({joined, ", ", last});
+}
+
+/// The part of X-Forwarded-For behind the last malformed entry (K06), and then the peer.
+std::string_view ForwardedForOf(const HeaderMap& fields, std::string_view peer,
+                                ValueStore& values) {
+  std::string_view all = Appended(fields, HeaderId::kXForwardedFor, peer, values);
+  size_t end = all.size();
+  while (true) {
+    const size_t comma = end == 0 ? std::string_view::npos : all.rfind(',', end - 1);
+    const size_t begin = comma == std::string_view::npos ? 0 : comma + 1;
+    if (!LooksLikeAddress(Trim(all.substr(begin, end - begin))))
+      return end == all.size() ? peer : Trim(all.substr(end + 1));
+    if (comma == std::string_view::npos) return all;
+    end = comma;
+  }
+}
+
+/// One element of Forwarded (RFC 7239 section 4): IPv6 and ports need quotes.
+std::string_view ForwardedElement(const http::RequestHead& head, std::string_view peer,
+                                  ValueStore& values) {
+  const bool v6 = peer.find(':') != std::string_view::npos;
+  const bool quote_host = head.authority.find_first_of(":[") != std::string_view::npos;
+  const std::string_view mark = quote_host ? "\"" : "";
+  return values.Concat({"for=", v6 ? "\"[" : "", peer, v6 ? "]\"" : "", ";host=", mark,
+                        head.authority, mark, ";proto=", head.scheme});
+}
+
+std::string_view Decimal(uint64_t number, ValueStore& values) {
+  char digits[20];
+  const auto [end, error] = std::to_chars(digits, digits + sizeof digits, number);
+  return values.Copy({digits, static_cast<size_t>(end - digits)});
+}
+
+/// A trusted peer's single value where there is one that is plain text, else ours.
+std::string_view TrustedOr(const HeaderMap& fields, HeaderId id, bool trusted,
+                           std::string_view ours) {
+  if (!trusted || !fields.has(id)) return ours;
+  const std::string_view theirs = fields.Find(id).value_or("");
+  return theirs.empty() ? ours : theirs;
+}
+
+/// Marks what goes no further.
+void DropRequestFields(const HeaderMap& fields, const ForwardPolicy& policy, HeadPatch& patch) {
+  const bool trusted = policy.trusted_hops > 0;
+  const uint64_t drop = trusted ? kRequestDrop : kRequestDrop | kUntrustedDrop;
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const HeaderId id = fields.id(i);
+    if (id != HeaderId::kOther) {
+      if (drop & Bit(id)) patch.Drop(i);
+      continue;
+    }
+    const std::string_view name = fields.name(i);
+    const char first = ToLower(name.front());
+    if (first == 'x' && (StartsWithIgnoreCase(name, "x-rouse-") ||
+                         (!trusted && StartsWithIgnoreCase(name, "x-envoy-")))) {
+      patch.Drop(i);
+    } else if (std::memchr(name.data(), '_', name.size()) != nullptr) {
+      if (policy.underscores != Underscores::kPass || ImitatesSecurityField(name)) patch.Drop(i);
+    }
+  }
+  if (fields.has(HeaderId::kConnection)) DropNominated(fields, patch);
+}
+
+/// OPTIONS only (RFC 9110 section 7.6.2); 0 was answered here.
+void CountDownMaxForwards(const HeaderMap& fields, ValueStore& values, HeadPatch& patch) {
+  const std::string_view text = fields.Find(HeaderId::kMaxForwards).value_or("");
+  uint64_t hops = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), hops);
+  if (error != std::errc() || end != text.data() + text.size() || hops == 0) return;
+  for (size_t i = 0; i < fields.size(); ++i)
+    if (fields.id(i) == HeaderId::kMaxForwards) patch.Drop(i);
+  patch.Add("max-forwards", Decimal(hops - 1, values));
+}
+
+void AddForwardingFields(const http::RequestHead& head, const http::PeerInfo& peer,
+                         const ForwardPolicy& policy, ValueStore& values, HeadPatch& patch) {
+  const HeaderMap& fields = head.fields;
+  const bool trusted = policy.trusted_hops > 0;
+  const std::string_view element = ForwardedElement(head, peer.address, values);
+  patch.Add("x-forwarded-for",
+            trusted ? ForwardedForOf(fields, peer.address, values) : peer.address);
+  patch.Add("x-forwarded-proto",
+            TrustedOr(fields, HeaderId::kXForwardedProto, trusted, head.scheme));
+  patch.Add("x-forwarded-host",
+            TrustedOr(fields, HeaderId::kXForwardedHost, trusted, head.authority));
+  patch.Add("x-forwarded-port", TrustedOr(fields, HeaderId::kXForwardedPort, trusted,
+                                          Decimal(peer.local_port, values)));
+  patch.Add("forwarded",
+            trusted ? Appended(fields, HeaderId::kForwarded, element, values) : element);
+}
+
+std::string_view OurVia(http::Version version, std::string_view via, ValueStore& values) {
+  const std::string_view received = version == http::Version::kHttp10   ? "1.0 "
+                                    : version == http::Version::kHttp11 ? "1.1 "
+                                                                        : "2 ";
+  return values.Concat({received, via});
+}
+
+}  // namespace
+
+char* ValueStore::Take(size_t bytes) {
+  if (kInlineBytes - used_ < bytes) {
+    overflow_.emplace_front(bytes, '\0');
+    return overflow_.front().data();
+  }
+  char* const room = inline_.data() + used_;
+  used_ += bytes;
+  return room;
+}
+
+std::string_view ValueStore::Copy(std::string_view text) {
+  char* const room = Take(text.size());
+  std::copy(text.begin(), text.end(), room);
+  return {room, text.size()};
+}
+
+std::string_view ValueStore::Concat(std::initializer_list<std::string_view> parts) {
+  size_t bytes = 0;
+  for (const std::string_view part : parts) bytes += part.size();
+  char* const room = Take(bytes);
+  char* at = room;
+  for (const std::string_view part : parts) at = std::copy(part.begin(), part.end(), at);
+  return {room, bytes};
+}
+
+std::string_view RequestIdOf(const http::RequestHead& head, const ForwardPolicy& policy,
+                             Random& random, ValueStore& values) {
+  if (policy.trusted_hops > 0 && head.fields.has(HeaderId::kXRequestId)) {
+    const std::string_view theirs = head.fields.Find(HeaderId::kXRequestId).value_or("");
+    if (IsValidRequestId(theirs)) return theirs;
+  }
+  constexpr size_t kDigits = 32;
+  char* const room = values.Take(kDigits);
+  for (size_t half = 0; half < 2; ++half) {
+    uint64_t bits = random.Next();
+    for (size_t i = 0; i < kDigits / 2; ++i, bits >>= 4)
+      room[half * kDigits / 2 + i] = "0123456789abcdef"[bits & 15];
+  }
+  return {room, kDigits};
+}
+
+std::string_view ClientAddressOf(const http::RequestHead& head, const http::PeerInfo& peer,
+                                 const ForwardPolicy& policy) {
+  std::string_view client = peer.address;
+  if (policy.trusted_hops == 0 || !head.fields.has(HeaderId::kXForwardedFor)) return client;
+  // From the right, over all lines, last line first.
+  uint32_t hops = policy.trusted_hops;
+  for (size_t i = head.fields.size(); i-- > 0 && hops > 0;) {
+    if (head.fields.id(i) != HeaderId::kXForwardedFor) continue;
+    std::string_view list = head.fields.value(i);
+    while (!list.empty() && hops > 0) {
+      const size_t comma = list.rfind(',');
+      const bool last = comma == std::string_view::npos;
+      const std::string_view entry = Trim(last ? list : list.substr(comma + 1));
+      if (!LooksLikeAddress(entry)) return client;
+      client = entry;
+      --hops;
+      list = last ? std::string_view() : list.substr(0, comma);
+    }
+  }
+  return client;
+}
+
+Error MayForward(const http::RequestHead& head, const ForwardPolicy& policy) {
+  const HeaderMap& fields = head.fields;
+  if (fields.has(HeaderId::kVia) && TimesInVia(fields, policy.via) >= 2)
+    return {ErrorKind::kLoopDetected, Side::kDownstream, false,
+            "this request has been here before"};
+  if (policy.underscores != Underscores::kReject) return {};
+  for (size_t i = 0; i < fields.size(); ++i)
+    if (fields.name(i).find('_') != std::string_view::npos)
+      return {ErrorKind::kBadRequest, Side::kDownstream, false, "underscore in a field name"};
+  return {};
+}
+
+void PatchRequest(const http::RequestHead& head, const http::PeerInfo& peer,
+                  const ForwardPolicy& policy, std::string_view request_id,
+                  const RemainingTime& remaining, ValueStore& values, http::HeadPatch& patch) {
+  const HeaderMap& fields = head.fields;
+  DropRequestFields(fields, policy, patch);
+  AddForwardingFields(head, peer, policy, values, patch);
+  patch.Add("via",
+            Appended(fields, HeaderId::kVia, OurVia(head.version, policy.via, values), values));
+  patch.Add("x-request-id", request_id);
+  if (remaining.grpc > Duration::zero())
+    patch.Add("grpc-timeout", GrpcTimeoutText(remaining.grpc, values));
+  if (remaining.request > Duration::zero()) {
+    const auto left = static_cast<uint64_t>(std::max<int64_t>(1, Milliseconds(remaining.request)));
+    patch.Add("x-request-timeout", values.Concat({Decimal(left, values), "ms"}));
+  }
+  if (fields.has(HeaderId::kMaxForwards) && head.method == "OPTIONS")
+    CountDownMaxForwards(fields, values, patch);
+}
+
+void PatchResponse(const http::ResponseHead& head, const ForwardPolicy& policy,
+                   std::string_view request_id, ValueStore& values, http::HeadPatch& patch) {
+  const HeaderMap& fields = head.fields;
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const HeaderId id = fields.id(i);
+    const bool drop = id != HeaderId::kOther ? (kResponseDrop & Bit(id)) != 0
+                                             : StartsWithIgnoreCase(fields.name(i), "x-rouse-");
+    if (drop) patch.Drop(i);
+  }
+  if (fields.has(HeaderId::kConnection)) DropNominated(fields, patch);
+  const std::string_view via = OurVia(head.version, policy.via, values);
+  patch.Add("via",
+            fields.has(HeaderId::kVia) ? Appended(fields, HeaderId::kVia, via, values) : via);
+  patch.Add("x-request-id", request_id);
+}
+
+std::string_view GrpcTimeoutText(Duration timeout, ValueStore& values) {
+  constexpr int64_t kMost = 99'999'999;
+  const int64_t ns = std::max<int64_t>(timeout.count(), 1'000);
+  struct Unit {
+    int64_t ns;
+    std::string_view letter;
+  };
+  constexpr Unit kUnits[] = {{1'000, "u"}, {1'000'000, "m"}, {1'000'000'000, "S"}};
+  for (const Unit& unit : kUnits)
+    if (ns / unit.ns <= kMost)
+      return values.Concat({Decimal(static_cast<uint64_t>(ns / unit.ns), values), unit.letter});
+  return "99999999S";
+}
+
+}  // namespace rouse::proxy

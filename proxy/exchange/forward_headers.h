@@ -1,0 +1,85 @@
+#pragma once
+// What:      what one hop drops from and adds to a head (RFC 9110 section 7.6): hop-by-hop fields, what an
+//            untrusted client may not say, our forwarding fields; and the request id.
+// Owner:     the exchange; pure functions over its head, values built in its ValueStore.
+// Limits:    additions fit HeadPatch's inline room, values ValueStore's inline room, or they go to the heap.
+// Invariant: framing fields and Host are always dropped: the codec writes them from the validated head.
+// Never:     touches the bytes that came in; decides where a request goes.
+
+#include <array>
+#include <forward_list>
+#include <string>
+#include <string_view>
+
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/random.h"
+#include "common/http/message.h"
+#include "common/http/stream.h"
+
+namespace rouse::proxy {
+
+/// What to do with a field name that holds an underscore (security.md N11): CGI-like servers read `X_Foo` as
+/// `X-Foo`.
+enum class Underscores : uint8_t { kDrop, kPass, kReject };
+
+struct ForwardPolicy {
+  /// Proxies in front of us whose forwarding fields are believed; 0: none is, all are replaced.
+  uint32_t trusted_hops = 0;
+  Underscores underscores = Underscores::kDrop;
+  /// Our name in Via; a request that carries it twice has looped (RFC 9110 section 7.6.3).
+  std::string via = "rouse";
+};
+
+/// Bytes of values built for one exchange. Views stay valid until Clear.
+class ValueStore {
+ public:
+  static constexpr size_t kInlineBytes = 1024;
+  /// Room for `bytes` bytes, to be filled at once.
+  [[nodiscard]] char* Take(size_t bytes);
+  [[nodiscard]] std::string_view Copy(std::string_view text);
+  [[nodiscard]] std::string_view Concat(std::initializer_list<std::string_view> parts);
+  void Clear() {
+    used_ = 0;
+    if (!overflow_.empty()) overflow_.clear();
+  }
+
+ private:
+  std::array<char, kInlineBytes> inline_;
+  size_t used_ = 0;
+  std::forward_list<std::string> overflow_;
+};
+
+/// What is left of the client's own deadlines at the moment of sending; zero: the field is not forwarded.
+struct RemainingTime {
+  Duration grpc{};
+  Duration request{};
+};
+
+/// The client's id where the peer is trusted and it is valid (1-128 of [A-Za-z0-9._-]), else a fresh one of
+/// 32 hex digits.
+[[nodiscard]] std::string_view RequestIdOf(const http::RequestHead& head,
+                                           const ForwardPolicy& policy, Random& random,
+                                           ValueStore& values);
+
+/// The client's address: the peer's, or with trusted hops that entry of X-Forwarded-For from the right.
+[[nodiscard]] std::string_view ClientAddressOf(const http::RequestHead& head,
+                                               const http::PeerInfo& peer,
+                                               const ForwardPolicy& policy);
+
+/// kLoopDetected; kBadRequest where the policy rejects an underscore; else kNone.
+[[nodiscard]] Error MayForward(const http::RequestHead& head, const ForwardPolicy& policy);
+
+/// Fills `patch` for the way up.
+void PatchRequest(const http::RequestHead& head, const http::PeerInfo& peer,
+                  const ForwardPolicy& policy, std::string_view request_id,
+                  const RemainingTime& remaining, ValueStore& values, http::HeadPatch& patch);
+
+/// Fills `patch` for the way down. A 101 keeps what names its protocol.
+void PatchResponse(const http::ResponseHead& head, const ForwardPolicy& policy,
+                   std::string_view request_id, ValueStore& values, http::HeadPatch& patch);
+
+/// `1*8DIGIT` and a unit, as gRPC writes it: never more than eight digits, rounded down.
+[[nodiscard]] std::string_view GrpcTimeoutText(Duration timeout, ValueStore& values);
+
+}  // namespace rouse::proxy

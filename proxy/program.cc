@@ -1,0 +1,206 @@
+#include "proxy/program.h"
+
+#include <csignal>
+#include <memory>
+#include <utility>
+
+#include "common/app/admin_server.h"
+#include "common/app/lifecycle.h"
+#include "common/control/real_network.h"
+#include "proxy/app.h"
+#include "proxy/cluster_side.h"
+#include "proxy/log_events.h"
+#include "proxy/pages.h"
+#include "proxy/static_view.h"
+
+namespace rouse::proxy {
+namespace {
+
+constexpr Duration kLookEvery = std::chrono::seconds(1);
+
+std::string_view TextOf(const absl::Status& status) {
+  return {status.message().data(), status.message().size()};
+}
+
+obs::Log::Options LogOptions(const ServingConfig& serving) {
+  obs::Log::Options options;
+  for (const obs::Level level :
+       {obs::Level::kDebug, obs::Level::kInfo, obs::Level::kWarn, obs::Level::kError})
+    if (serving.log_level == obs::NameOf(level)) options.level = level;
+  if (serving.log_format == "json") options.format = obs::Log::Format::kJson;
+  return options;
+}
+
+/// Everything of the process, in the order of construction.
+class Program {
+ public:
+  Program(const Config& config, const app::Options& options, const Reread& reread, uint64_t seed);
+  int Run();
+
+ private:
+  [[nodiscard]] absl::Status StartSide();
+  void AddPages();
+  void AddSteps();
+  void BindSignals();
+  void Look();
+  void ReadAgain();
+  void OnWake(const ObjectKey& workload);
+  [[nodiscard]] bool MayWake();
+
+  const Config& config_;
+  const app::Options& options_;
+  const Reread& reread_;
+  const uint64_t seed_;
+  SteadyClock clock_;
+  obs::Log log_;
+  std::unique_ptr<control::RealNetwork> network_;
+  app::AdminServer admin_;
+  App app_;
+  Reports reports_;
+  StaticSnapshots snapshots_;
+  std::unique_ptr<ClusterSide> cluster_;
+  app::Lifecycle lifecycle_;
+  Sample sample_;  ///< of the last look
+  bool looking_ = false;
+  int exit_code_ = 0;
+};
+
+Program::Program(const Config& config, const app::Options& options, const Reread& reread,
+                 uint64_t seed)
+    : config_(config),
+      options_(options),
+      reread_(reread),
+      seed_(seed),
+      log_(clock_, LogOptions(config.serving)),
+      network_(control::NewRealNetwork(clock_, log_)),
+      admin_(*network_, log_,
+             {.health_address = config.serving.health,
+              .admin_address = config.serving.admin,
+              .admin_hosts = {}}),
+      app_(network_->loop(), log_, config, seed),
+      reports_(*network_, log_, app_, config.cluster, seed),
+      snapshots_({.endpoint = [this](const EndpointKey& key) { return app_.slots().Endpoint(key); },
+                  .workload = [this](const ObjectKey& key) { return app_.slots().Workload(key); }}),
+      lifecycle_(network_->loop(), log_, [this](int code) {
+        exit_code_ = code;
+        network_->Stop();
+      }) {}
+
+int Program::Run() {
+  app_.OnWake([this](const ObjectKey& workload) { OnWake(workload); });
+  AddPages();
+  AddSteps();
+  BindSignals();
+  lifecycle_.Start();
+  network_->Run();
+  return exit_code_;
+}
+
+void Program::AddPages() {
+  admin_.AddReadiness("snapshot", [this] {
+    return app_.published() ? absl::OkStatus()
+                            : absl::UnavailableError("routes and endpoints are not known yet");
+  });
+  admin_.BeatWithLoop("control");
+  for (size_t i = 0; i < app_.shards(); ++i) admin_.AddHeartbeat("shard-" + std::to_string(i));
+  admin_.SetMetrics([this] { return MetricsText(sample_); });
+  admin_.AddPage("/config", "every option with its source",
+                 [this] { return ConfigJson(options_); });
+  admin_.AddPage("/workloads", "endpoints, what is in flight, what waits",
+                 [this] { return WorkloadsJson(sample_); });
+}
+
+void Program::AddSteps() {
+  const ServingConfig& serving = config_.serving;
+  lifecycle_.AddStart("pages", [this] { return admin_.Listen(); });
+  lifecycle_.AddStart("data", [this] { return app_.Start(); });
+  lifecycle_.AddStart("side", [this] { return StartSide(); });
+  lifecycle_.AddStart("watch", [this] {
+    Look();
+    log_.Info(log_event::kStarted,
+              {{"admin_port", admin_.admin_port()}, {"health_port", admin_.health_port()}});
+    return absl::OkStatus();
+  });
+  lifecycle_.AddDrain("not_ready", [this] { admin_.SetDraining(); });
+  lifecycle_.AddDrainPause("delay", serving.drain_delay);
+  lifecycle_.AddDrain("drain", [this] { app_.Drain(); });
+  lifecycle_.AddDrainWait("exchanges", serving.drain_timeout, [this] { return app_.Drained(); });
+  lifecycle_.AddDrain("abort", [this] { app_.Abort(); });
+  lifecycle_.AddDrainWait("aborted", std::chrono::seconds(1), [this] { return app_.Drained(); });
+  lifecycle_.AddDrain("shards", [this] { app_.Stop(); });
+  lifecycle_.AddDrain("pages", [this] { admin_.StopListening(); });
+}
+
+void Program::BindSignals() {
+  network_->OnSignal(SIGTERM, [this] { lifecycle_.Stop("SIGTERM"); });
+  network_->OnSignal(SIGINT, [this] { lifecycle_.Stop("SIGINT"); });
+  network_->OnSignal(SIGHUP, [this] { ReadAgain(); });
+}
+
+/// Whoever makes snapshots: the file, or a cluster.
+absl::Status Program::StartSide() {
+  reports_.Start();
+  if (config_.fixed) {
+    app_.Publish(snapshots_.Build(*config_.fixed, clock_.now()));
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::unique_ptr<ClusterSide>> cluster =
+      ClusterSide::Make(*network_, log_, app_, reports_, config_, seed_);
+  if (!cluster.ok()) {
+    log_.Error(log_event::kClusterUnknown, {{"error", TextOf(cluster.status())}});
+    return cluster.status();
+  }
+  cluster_ = *std::move(cluster);
+  app_.SetCanWake(MayWake());
+  cluster_->Start();
+  return absl::OkStatus();
+}
+
+/// In a cluster without any autoscaler nobody would ever wake a workload (15.7).
+bool Program::MayWake() {
+  return config_.fixed.has_value() || !config_.cluster.autoscalers.empty() ||
+         !config_.cluster.autoscaler_service.empty();
+}
+
+void Program::OnWake(const ObjectKey& workload) {
+  if (!cluster_) return reports_.Wake(workload);
+  cluster_->side().Wake(workload);
+  reports_.Woken(workload);
+}
+
+/// Once a second: the numbers for the pages, and whether every shard still turns.
+void Program::Look() {
+  for (size_t i = 0; i < app_.shards(); ++i)
+    if (app_.SilenceOf(i) < app::kBeatLongest) admin_.Beat("shard-" + std::to_string(i));
+  if (!std::exchange(looking_, true)) {
+    app_.GatherSample([this](Sample sample) {
+      looking_ = false;
+      sample_ = std::move(sample);
+    });
+  }
+  network_->loop().At(Later(clock_.now(), kLookEvery), [this] { Look(); });
+}
+
+/// SIGHUP: the file's workloads and routes; everything else needs a restart.
+void Program::ReadAgain() {
+  const absl::StatusOr<Config> fresh = reread_();
+  if (!fresh.ok() || !fresh->fixed || !config_.fixed) {
+    const std::string_view why =
+        fresh.ok() ? "not a file with fixed workloads" : TextOf(fresh.status());
+    log_.Warn(log_event::kConfigRefused, {{"error", why}, {"kept", "the one in force"}});
+    return;
+  }
+  app_.Publish(snapshots_.Build(*fresh->fixed, clock_.now()));
+  log_.Info(log_event::kConfigRead, {{"workloads", fresh->fixed->workloads.size()},
+                                     {"routes", fresh->fixed->routes.size()}});
+}
+
+}  // namespace
+
+int RunProgram(const Config& config, const app::Options& options, const Reread& reread,
+               uint64_t seed) {
+  Program program(config, options, reread, seed);
+  return program.Run();
+}
+
+}  // namespace rouse::proxy

@@ -1,0 +1,61 @@
+#include "proxy/upstream/dial.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/net/connector.h"
+#include "common/net/event.h"
+#include "common/net/socket_address.h"
+
+namespace rouse::proxy {
+namespace {
+
+constexpr Error kNoAddress{ErrorKind::kConnectRefused, Side::kUpstream, true,
+                           "the endpoint has no numeric address"};
+
+/// Which of the addresses the next try goes to.
+std::optional<net::SocketAddress> AddressFor(const Endpoint& endpoint, bool other) {
+  if (endpoint.addresses.empty()) return std::nullopt;
+  const size_t index = other && endpoint.addresses.size() > 1 ? 1 : 0;
+  return net::SocketAddress::Parse(endpoint.addresses[index], endpoint.key.port);
+}
+
+}  // namespace
+
+net::Task<Result<std::unique_ptr<http::ClientConnection>>> Dial(net::Shard& shard,
+                                                                const Endpoint& endpoint,
+                                                                const DialOptions& options,
+                                                                TimePoint deadline) {
+  const TimePoint began = shard.now();
+  const TimePoint end = std::min(deadline, Later(began, options.connect_timeout));
+  Duration patience = options.first_try;
+  bool other = false;
+  for (;;) {
+    const std::optional<net::SocketAddress> address = AddressFor(endpoint, other);
+    if (!address) co_return kNoAddress;
+    const TimePoint give_up = std::min(end, Later(shard.now(), patience));
+    Result<std::unique_ptr<net::Transport>> transport =
+        co_await net::Connect(shard, *address, give_up);
+    if (transport) {
+      co_return std::unique_ptr<http::ClientConnection>(
+          std::make_unique<http::H1Client>(shard, std::move(*transport), options.http));
+    }
+    const Error failure = transport.error();
+    const TimePoint now = shard.now();
+    const bool more = now < end;
+    if (!more) co_return failure;
+    if (failure.kind == ErrorKind::kConnectTimeout) {
+      patience *= 2;
+      if (now - began >= options.other_address_after) other = !other;
+    } else if (failure.kind == ErrorKind::kOverloaded) {
+      net::Event pause(shard);
+      co_await pause.Wait(std::min(end, Later(now, options.exhausted_wait)));
+    } else if (!other && endpoint.addresses.size() > 1) {
+      other = true;  // refused at once: the other address, if there is one
+    } else {
+      co_return failure;
+    }
+  }
+}
+
+}  // namespace rouse::proxy

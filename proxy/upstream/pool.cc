@@ -1,0 +1,309 @@
+#include "proxy/upstream/pool.h"
+
+#include <algorithm>
+
+#include "common/base/check.h"
+#include "proxy/upstream/slot_table.h"
+
+namespace rouse::proxy {
+
+/// kBusy <-> kIdle; either -> kDead, which is last.
+enum class ConnectionState : uint8_t { kBusy, kIdle, kDead };
+
+struct Pool::Connection {
+  Pool* pool = nullptr;
+  Connections* home = nullptr;
+  std::unique_ptr<http::ClientConnection> wire;
+  Connection* newer = nullptr;  ///< in the idle list
+  Connection* older = nullptr;  ///< in the idle list; in the graves, the next one
+  Connection* next = nullptr;   ///< in the list of all
+  Connection* previous = nullptr;
+  TimePoint idle_since{};
+  ConnectionState state = ConnectionState::kBusy;
+  bool leased = false;
+  bool counted = false;  ///< in EndpointSlots::open
+};
+
+/// All connections of one endpoint.
+struct Pool::Connections {
+  EndpointRef endpoint;
+  std::shared_ptr<EndpointSlots> shared;
+  Connection* all = nullptr;
+  Connection* newest = nullptr;
+  Connection* oldest = nullptr;
+  size_t idle = 0;
+  size_t places = 0;  ///< taken, and neither used nor given back
+  size_t size = 0;
+  size_t index = 0;  ///< in Pool::endpoints_
+};
+
+Pool::Pool(net::Shard& shard, PoolLimits limits, ShardStats& stats)
+    : shard_(shard), limits_(limits), stats_(stats), timer_(&OnTimer, this) {}
+
+Pool::~Pool() {
+  CloseIdle();
+  EmptyGraves();
+  // Only a stop in the middle of traffic leaves more: exchanges that never ran again.
+  for (const auto& home : endpoints_) {
+    home->endpoint->connections = nullptr;
+    while (home->all != nullptr) {
+      const std::unique_ptr<Connection> left(home->all);
+      home->all = left->next;
+    }
+  }
+}
+
+void Pool::Lease::Release() {
+  if (stream_ == nullptr) return;
+  Connection& connection = *std::exchange(connection_, nullptr);
+  connection.leased = false;
+  std::exchange(stream_, nullptr)->Finish();  // may tell at once what has become of the connection
+  pool_->Returned(connection);
+}
+
+Pool::Lease Pool::TakeIdle(LocalEndpoint& endpoint) {
+  auto* const home = static_cast<Connections*>(endpoint.connections);
+  if (home == nullptr || home->newest == nullptr) return {};
+  Connection& connection = *home->newest;
+  LeaveIdle(connection);
+  connection.state = ConnectionState::kBusy;
+  connection.leased = true;
+  stats_.pool_reuses.Add();
+  return Lease(this, &connection, &connection.wire->Open());
+}
+
+Pool::Lease Pool::Add(LocalEndpoint& endpoint, std::unique_ptr<http::ClientConnection> wire) {
+  Connection& connection = NewConnection(endpoint, std::move(wire));
+  connection.leased = true;
+  return Lease(this, &connection, &connection.wire->Open());
+}
+
+void Pool::AddIdle(LocalEndpoint& endpoint, std::unique_ptr<http::ClientConnection> wire) {
+  MakeIdle(NewConnection(endpoint, std::move(wire)));
+}
+
+Pool::Connections& Pool::ConnectionsOf(LocalEndpoint& endpoint) {
+  if (endpoint.connections != nullptr) return *static_cast<Connections*>(endpoint.connections);
+  auto home = std::make_unique<Connections>();
+  home->endpoint = EndpointRef(&endpoint);
+  home->shared = endpoint.shared;
+  home->index = endpoints_.size();
+  endpoint.connections = home.get();
+  endpoints_.push_back(std::move(home));
+  return *endpoints_.back();
+}
+
+Pool::Connection& Pool::NewConnection(LocalEndpoint& endpoint,
+                                      std::unique_ptr<http::ClientConnection> wire) {
+  Connections& home = ConnectionsOf(endpoint);
+  auto* const connection = std::make_unique<Connection>().release();
+  connection->pool = this;
+  connection->home = &home;
+  connection->wire = std::move(wire);
+  connection->wire->OnChange({&Told, connection});
+  connection->next = home.all;
+  if (home.all != nullptr) home.all->previous = connection;
+  home.all = connection;
+  ++home.size;
+  ++open_;
+  if (home.places > 0) {
+    --home.places;
+    connection->counted = true;
+  } else if (endpoint.counted && home.shared) {
+    home.shared->Opened();
+    connection->counted = true;
+  }
+  return *connection;
+}
+
+bool Pool::TakePlace(LocalEndpoint& endpoint) {
+  if (!endpoint.counted || !endpoint.shared) return true;
+  if (!endpoint.shared->TryOpen(endpoint.set->policy.concurrency_limit)) return false;
+  Connections& home = ConnectionsOf(endpoint);
+  home.shared = endpoint.shared;
+  ++home.places;
+  return true;
+}
+
+void Pool::ReturnPlace(LocalEndpoint& endpoint) {
+  auto* const home = static_cast<Connections*>(endpoint.connections);
+  if (home == nullptr || home->places == 0) return;
+  --home->places;
+  home->shared->Closed();
+}
+
+void Pool::CloseOneIdle(const EndpointSlots* slots) {
+  for (const auto& home : endpoints_) {
+    if (home->shared.get() != slots || home->oldest == nullptr) continue;
+    Bury(*home->oldest);
+    return;
+  }
+}
+
+/// The stream has ended; told() has said what it thinks of the connection, or will.
+void Pool::Returned(Connection& connection) {
+  if (connection.state == ConnectionState::kDead) Bury(connection);
+}
+
+/// A connection became idle, or must not be used any more; during Finish or from the loop.
+void Pool::Told(void* context, bool usable) {
+  auto& connection = *static_cast<Connection*>(context);
+  Pool& pool = *connection.pool;
+  if (connection.state == ConnectionState::kDead) return;
+  if (usable) {
+    if (!connection.leased && connection.state == ConnectionState::kBusy) pool.MakeIdle(connection);
+    return;
+  }
+  if (connection.state == ConnectionState::kIdle) {
+    pool.Bury(connection);
+  } else {
+    connection.state = ConnectionState::kDead;  // buried when its stream comes back
+    if (!connection.leased) pool.Bury(connection);
+  }
+}
+
+void Pool::MakeIdle(Connection& connection) {
+  Connections& home = *connection.home;
+  const bool keep = keep_idle_ && !home.endpoint->leaving &&
+                    home.idle < limits_.idle_per_endpoint_max && idle_ < limits_.idle_max;
+  if (!keep) {
+    connection.state = ConnectionState::kDead;
+    return Bury(connection);
+  }
+  connection.state = ConnectionState::kIdle;
+  connection.idle_since = shard_.now();
+  connection.older = home.newest;
+  connection.newer = nullptr;
+  if (home.newest != nullptr) home.newest->newer = &connection;
+  home.newest = &connection;
+  if (home.oldest == nullptr) home.oldest = &connection;
+  ++idle_;
+  if (++home.idle == 1 && home.endpoint->counted && home.shared)
+    home.shared->SetIdle(shard_.id(), true);
+  if (next_sweep_ == kNever) {
+    next_sweep_ = Later(shard_.now(), limits_.idle_timeout);
+    timer_.Arm(shard_.timers(), next_sweep_);
+  }
+}
+
+void Pool::LeaveIdle(Connection& connection) {
+  Connections& home = *connection.home;
+  (connection.newer != nullptr ? connection.newer->older : home.newest) = connection.older;
+  (connection.older != nullptr ? connection.older->newer : home.oldest) = connection.newer;
+  connection.newer = connection.older = nullptr;
+  --idle_;
+  if (--home.idle == 0 && home.endpoint->counted && home.shared)
+    home.shared->SetIdle(shard_.id(), false);
+}
+
+/// Takes the connection out of everything; it is destroyed from the loop, since it may be on the stack now.
+/// Twice is harmless: told() and Returned() may both ask for it.
+void Pool::Bury(Connection& connection) {
+  if (connection.home == nullptr) return;
+  if (connection.state == ConnectionState::kIdle) LeaveIdle(connection);
+  connection.state = ConnectionState::kDead;
+  Connections& home = *connection.home;
+  (connection.previous != nullptr ? connection.previous->next : home.all) = connection.next;
+  if (connection.next != nullptr) connection.next->previous = connection.previous;
+  --home.size;
+  --open_;
+  connection.wire->Close();
+  if (connection.counted) home.shared->Closed();
+  connection.home = nullptr;
+  connection.older = std::exchange(graves_, &connection);
+  timer_.Arm(shard_.timers(), shard_.now());
+}
+
+void Pool::EmptyGraves() {
+  while (graves_ != nullptr) {
+    const std::unique_ptr<Connection> gone(graves_);
+    graves_ = gone->older;
+  }
+  // Endpoints without connections let go of the endpoint.
+  for (size_t i = endpoints_.size(); i-- > 0;) {
+    Connections& home = *endpoints_[i];
+    if (home.size > 0 || home.places > 0) continue;
+    home.endpoint->connections = nullptr;
+    std::swap(endpoints_[i], endpoints_.back());
+    endpoints_[i]->index = i;
+    endpoints_.pop_back();
+  }
+}
+
+void Pool::OnTimer(void* self) {
+  auto& pool = *static_cast<Pool*>(self);
+  pool.Sweep();
+  pool.EmptyGraves();
+  if (pool.next_sweep_ != kNever) pool.timer_.Arm(pool.shard_.timers(), pool.next_sweep_);
+}
+
+/// Closes what has been idle for too long.
+void Pool::Sweep() {
+  const TimePoint now = shard_.now();
+  if (now < next_sweep_) return;
+  next_sweep_ = kNever;
+  for (const auto& home : endpoints_) {
+    while (home->oldest != nullptr && now - home->oldest->idle_since >= limits_.idle_timeout)
+      Bury(*home->oldest);
+    if (home->oldest != nullptr)
+      next_sweep_ = std::min(next_sweep_, Later(home->oldest->idle_since, limits_.idle_timeout));
+  }
+}
+
+void Pool::CloseIdleOf(Connections& home) {
+  while (home.oldest != nullptr) Bury(*home.oldest);
+}
+
+void Pool::EndpointLeaving(LocalEndpoint& endpoint) {
+  if (endpoint.connections != nullptr)
+    CloseIdleOf(*static_cast<Connections*>(endpoint.connections));
+}
+
+void Pool::CountedChanged(LocalEndpoint& endpoint) {
+  auto* const home = static_cast<Connections*>(endpoint.connections);
+  if (home == nullptr) return;
+  if (endpoint.counted) home->shared = endpoint.shared;
+  if (!home->shared) return;
+  for (Connection* at = home->all; at != nullptr; at = at->next) {
+    if (at->counted == endpoint.counted) continue;
+    at->counted = endpoint.counted;
+    endpoint.counted ? home->shared->Opened() : home->shared->Closed();
+  }
+  home->shared->SetIdle(shard_.id(), endpoint.counted && home->idle > 0);
+}
+
+void Pool::CloseIdle() {
+  keep_idle_ = false;
+  for (const auto& home : endpoints_) CloseIdleOf(*home);
+}
+
+void Pool::CheckInvariants() const {
+  size_t open = 0;
+  size_t idle = 0;
+  for (const auto& home : endpoints_) {
+    CHECK(home->endpoint->connections == home.get());
+    size_t size = 0;
+    for (const Connection* at = home->all; at != nullptr; at = at->next) {
+      ++size;
+      CHECK(at->home == home.get());
+      CHECK(at->state != ConnectionState::kIdle || !at->leased);
+      CHECK(at->state != ConnectionState::kDead || at->leased);
+    }
+    CHECK(size == home->size);
+    size_t in_list = 0;
+    for (const Connection* at = home->newest; at != nullptr; at = at->older) {
+      ++in_list;
+      CHECK(at->state == ConnectionState::kIdle);
+      CHECK(at->older != nullptr || home->oldest == at);
+      CHECK(at->older == nullptr || at->older->idle_since <= at->idle_since);
+    }
+    CHECK(in_list == home->idle);
+    CHECK(!home->endpoint->leaving || home->idle == 0);
+    open += size;
+    idle += in_list;
+  }
+  CHECK(open == open_);
+  CHECK(idle == idle_);
+}
+
+}  // namespace rouse::proxy

@@ -1,0 +1,126 @@
+#pragma once
+// What:      Pool, the connections of one shard by endpoint: idle ones LIFO, busy ones, and those that go.
+//            Pool::Lease, one stream on one of them.
+// Owner:     DataPlane; outlives every lease. One shard.
+// Limits:    PoolLimits. Where a workload is limited: over all shards never more connections open to an
+//            endpoint than its limit (15.6), counted in EndpointSlots.
+// Invariant: a connection is idle in one list, or leased, or dead and buried from the loop.
+//            Borrowing and returning a warm connection allocates nothing. CheckInvariants walks everything.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/http/stream.h"
+#include "common/net/shard.h"
+#include "proxy/telemetry/shard_stats.h"
+#include "proxy/upstream/local_endpoint.h"
+
+namespace rouse::proxy {
+
+struct PoolLimits {
+  size_t idle_per_endpoint_max = 256;
+  size_t idle_max = 4096;
+  /// Below the usual keep-alive of servers, so that we close first.
+  Duration idle_timeout = std::chrono::seconds(30);
+};
+
+class Pool {
+ private:
+  struct Connection;
+  struct Connections;
+
+ public:
+  /// One stream on a connection of the pool; gives it back when it goes.
+  class Lease {
+   public:
+    Lease() = default;
+    Lease(Lease&& other) noexcept
+        : pool_(std::exchange(other.pool_, nullptr)),
+          connection_(std::exchange(other.connection_, nullptr)),
+          stream_(std::exchange(other.stream_, nullptr)) {}
+    Lease& operator=(Lease&& other) noexcept {
+      if (this != &other) {
+        Release();
+        pool_ = std::exchange(other.pool_, nullptr);
+        connection_ = std::exchange(other.connection_, nullptr);
+        stream_ = std::exchange(other.stream_, nullptr);
+      }
+      return *this;
+    }
+    ~Lease() { Release(); }
+
+    [[nodiscard]] explicit operator bool() const { return stream_ != nullptr; }
+    [[nodiscard]] http::ClientStream& stream() const { return *stream_; }
+    /// Ends the stream: the connection is idle again, or over.
+    void Release();
+
+   private:
+    friend class Pool;
+    Lease(Pool* pool, Connection* connection, http::ClientStream* stream)
+        : pool_(pool), connection_(connection), stream_(stream) {}
+    Pool* pool_ = nullptr;
+    Connection* connection_ = nullptr;
+    http::ClientStream* stream_ = nullptr;
+  };
+
+  Pool(net::Shard& shard, PoolLimits limits, ShardStats& stats);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  /// The connection used last; an empty lease where none is idle.
+  [[nodiscard]] Lease TakeIdle(LocalEndpoint& endpoint);
+  /// Takes a fresh connection in, and its first stream out.
+  [[nodiscard]] Lease Add(LocalEndpoint& endpoint, std::unique_ptr<http::ClientConnection> wire);
+  /// As Add, for a connection that nobody wants yet (an early probe's).
+  void AddIdle(LocalEndpoint& endpoint, std::unique_ptr<http::ClientConnection> wire);
+
+  /// May a connection to this endpoint be opened now? Where it may and the workload is limited, the place is
+  /// taken: Add uses it, ReturnPlace gives it back after a failed dial.
+  [[nodiscard]] bool TakePlace(LocalEndpoint& endpoint);
+  void ReturnPlace(LocalEndpoint& endpoint);
+  /// Closes one idle connection to the endpoint with this counter, if there is one.
+  void CloseOneIdle(const EndpointSlots* slots);
+
+  /// The endpoint is going: its idle connections close now, the others when they come back.
+  void EndpointLeaving(LocalEndpoint& endpoint);
+  /// Its workload's limit was switched on or off (LocalEndpoint::counted has changed).
+  void CountedChanged(LocalEndpoint& endpoint);
+  /// Drain: nothing idle is kept from now on.
+  void CloseIdle();
+
+  [[nodiscard]] size_t open() const { return open_; }
+  [[nodiscard]] size_t idle() const { return idle_; }
+  void CheckInvariants() const;
+
+ private:
+  static void Told(void* connection, bool usable);
+  static void OnTimer(void* self);
+
+  Connections& ConnectionsOf(LocalEndpoint& endpoint);
+  Connection& NewConnection(LocalEndpoint& endpoint, std::unique_ptr<http::ClientConnection> wire);
+  void Returned(Connection& connection);
+  void MakeIdle(Connection& connection);
+  void LeaveIdle(Connection& connection);
+  void CloseIdleOf(Connections& home);
+  void Bury(Connection& connection);
+  void Sweep();
+  void EmptyGraves();
+
+  net::Shard& shard_;
+  PoolLimits limits_;
+  ShardStats& stats_;
+  std::vector<std::unique_ptr<Connections>> endpoints_;
+  Connection* graves_ = nullptr;
+  net::Timer timer_;
+  TimePoint next_sweep_ = kNever;
+  size_t open_ = 0;
+  size_t idle_ = 0;
+  bool keep_idle_ = true;
+};
+
+}  // namespace rouse::proxy
