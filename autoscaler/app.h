@@ -1,6 +1,6 @@
 #pragma once
-// What:      App, one rouse-autoscaler on a given network and API client: builds the parts in layer order and ties them.
-//            Programs, simulations and integration tests run the same App.
+// What:      App, one rouse-autoscaler on a given network and API client: builds the parts in layer
+//            order and ties them. Programs, simulations and integration tests run the same App.
 // Owner:     main (or a test); network, client and log must outlive it. Control thread.
 // Invariant: Start before anything else; Drain at most once. After Drain nothing is lowered.
 
@@ -32,9 +32,11 @@ class App {
   App(const App&) = delete;
   App& operator=(const App&) = delete;
 
-  /// Listens, watches, asks for the lease, ticks. kFailedPrecondition where the address cannot be had.
+  /// Listens, watches, asks for the lease, ticks. kFailedPrecondition where the address cannot be
+  /// had.
   [[nodiscard]] absl::Status Start();
-  /// Gives the lease back and sends the proxies elsewhere; `done` runs when the lease is written or has failed.
+  /// Gives the lease back and sends the proxies elsewhere; `done` runs when the lease is written or
+  /// has failed.
   void Drain(absl::AnyInvocable<void()> done);
 
   /// Services and endpoints have been listed once. Never false again because the API is away.

@@ -1,5 +1,6 @@
 #pragma once
-// What:      Config, what rouse-autoscaler is told: one small struct per part, and the option rows that fill them.
+// What:      Config, what rouse-autoscaler is told: one small struct per part, and the option rows
+//            that fill them.
 // Owner:     main; each part gets its own struct at construction.
 // Never:     read by a part that it was not given to.
 

@@ -1,6 +1,6 @@
 #pragma once
-// What:      every metric of rouse-autoscaler: its row (name, labels, help), and the page made from the parts' own
-//            counters when it is asked for.
+// What:      every metric of rouse-autoscaler: its row (name, labels, help), and the page made from
+//            the parts' own counters when it is asked for.
 // Owner:     functions; app calls them. Control thread.
 // Limits:    labels come from workloads, reasons and outcomes only.
 

@@ -1,5 +1,6 @@
 #pragma once
-// What:      Program, rouse-autoscaler as a process: real time, network and log, the API client, App, the pages, signals.
+// What:      Program, rouse-autoscaler as a process: real time, network and log, the API client,
+//            App, the pages, signals.
 // Owner:     main.
 // Never:     decides anything; tests run App without it.
 

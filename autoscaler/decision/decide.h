@@ -1,6 +1,6 @@
 #pragma once
-// What:      Decide, the replica count that a workload should have, from its policy, what is observed, and
-//            what was decided before: propose (three steps), then settle (two steps).
+// What:      Decide, the replica count that a workload should have, from its policy, what is
+//            observed, and what was decided before: propose (three steps), then settle (two steps).
 // Owner:     a pure function: equal arguments give equal decisions on every replica. Any thread.
 // Never:     measures, writes, reads a clock.
 

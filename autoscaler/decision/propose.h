@@ -1,6 +1,7 @@
 #pragma once
-// What:      the first three steps of a decision: demand -> wanted pods, limited in rate, held up by panic,
-//            delayed on the way down. Knative's autoscaler.go with its arithmetic, to the last rounding.
+// What:      the first three steps of a decision: demand -> wanted pods, limited in rate, held up
+//            by panic, delayed on the way down. Knative's autoscaler.go with its arithmetic, to the
+//            last rounding.
 // Owner:     pure functions. Any thread.
 // Never:     looks at bounds, at zero's conditions or at the present replica count.
 

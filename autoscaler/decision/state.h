@@ -1,8 +1,8 @@
 #pragma once
 // What:      State, what deciding remembers of one workload from one decision to the next.
 // Owner:     a value: passed to Decide and returned by it; scale_loop keeps it. Control thread.
-// Invariant: phase moves inactive -> activating -> active -> inactive; from activating also back to inactive
-//            (given up), from inactive straight to active (pods were there).
+// Invariant: phase moves inactive -> activating -> active -> inactive; from activating also back to
+//            inactive (given up), from inactive straight to active (pods were there).
 
 #include "autoscaler/demand/window.h"
 #include "autoscaler/model/decision.h"
@@ -23,9 +23,9 @@ struct State {
   bool initialized = true;  ///< initial_scale has been reached once, or never mattered
 };
 
-/// The state of a workload that is seen for the first time by this process. More than one ready pod starts
-/// in panic, which protects a busy workload from our lack of history for one stable window. `created` says
-/// that the workload itself is new, so initial_scale counts.
+/// The state of a workload that is seen for the first time by this process. More than one ready pod
+/// starts in panic, which protects a busy workload from our lack of history for one stable window.
+/// `created` says that the workload itself is new, so initial_scale counts.
 [[nodiscard]] State InitialState(const Policy& policy, const Observed& observed, bool created,
                                  TimePoint now);
 

@@ -8,7 +8,8 @@
 namespace rouse::autoscaler {
 namespace {
 
-/// A second is taken for silent once it is this old: reports come each second, but not to the millisecond.
+/// A second is taken for silent once it is this old: reports come each second, but not to the
+/// millisecond.
 constexpr Duration kSilentAfter = std::chrono::seconds(2);
 
 /// Long before everything, and still safe to subtract from.
@@ -221,8 +222,8 @@ Demand DemandStore::Read(const ObjectKey& key, TimePoint now) {
 
   Demand demand;
   demand.has_data = AnyLive(now);
-  // The second that runs counts once somebody has reported in it. (Knative takes it for stale, so that a
-  // panic window of one second reads 0 most of the time.)
+  // The second that runs counts once somebody has reported in it. (Knative takes it for stale, so
+  // that a panic window of one second reads 0 most of the time.)
   const TimePoint at = workload.stable.Reaches(now) ? now : now - std::chrono::seconds(1);
   const bool linear = workload.averaging == Averaging::kLinear;
   demand.stable = linear ? workload.stable.Average(at) : workload.stable.WeightedAverage(at);
@@ -242,8 +243,8 @@ void DemandStore::Fill(Workload& workload, TimePoint now) {
     const bool unheard = IsLive(*share.sender, now) && !IsHeard(*share.sender, now);
     if (unheard && share.present() > 0) Hold(workload, share, now);
   }
-  // Silent seconds become zeros, so that an average falls; one that is 0 already is let go stale, so that
-  // the next wake is not diluted by it.
+  // Silent seconds become zeros, so that an average falls; one that is 0 already is let go stale,
+  // so that the next wake is not diluted by it.
   const TimePoint silent = now - kSilentAfter;
   if (workload.stable.Reaches(silent) || workload.stable.Average(now) == 0) return;
   if (AnyLive(now)) workload.Record(silent, 0);

@@ -1,10 +1,13 @@
 #pragma once
-// What:      DemandStore, the demand of every workload as its windows tell it, fed by senders (proxies, or Knative's
-//            activators); and who of them is live, unheard or forgotten (architecture 15.7).
+// What:      DemandStore, the demand of every workload as its windows tell it, fed by senders
+//            (proxies, or Knative's activators); and who of them is live, unheard or forgotten
+//            (architecture 15.7).
 // Owner:     app. Control thread; pure, takes `now`.
-// Limits:    DemandLimits; workloads are those that were declared, a stat for another is counted and dropped.
-// Invariant: silence is never zero for a sender of ours: while it is live its last values count on. zero_proven
-//            needs a fresh zero from every live sender over a whole window that this process saw.
+// Limits:    DemandLimits; workloads are those that were declared, a stat for another is counted
+//            and dropped.
+// Invariant: silence is never zero for a sender of ours: while it is live its last values count on.
+//            zero_proven needs a fresh zero from every live sender over a whole window that this
+//            process saw.
 // Never:     decides.
 
 #include <cstdint>
@@ -66,9 +69,9 @@ class DemandStore {
   void Declare(const ObjectKey& workload, const Policy& policy, TimePoint now);
   void Remove(const ObjectKey& workload);
 
-  /// Senders are named by themselves (Report::proxy, or a Stat's pod_name). A connection counts from its first
-  /// report on. `knative` senders say nothing while idle: their silence is zero while connected.
-  /// False where there are too many senders; the report is not taken.
+  /// Senders are named by themselves (Report::proxy, or a Stat's pod_name). A connection counts
+  /// from its first report on. `knative` senders say nothing while idle: their silence is zero
+  /// while connected. False where there are too many senders; the report is not taken.
   bool Connect(const std::string& sender, bool knative, TimePoint now);
   void Disconnect(const std::string& sender, TimePoint now);
 
@@ -77,7 +80,8 @@ class DemandStore {
   void Record(const std::string& sender, const wire::Report& report, TimePoint now,
               OnDemand on_demand);
 
-  /// The proxies that the cluster lists: live even if never heard. Unlisted ones are forgotten once unheard.
+  /// The proxies that the cluster lists: live even if never heard. Unlisted ones are forgotten once
+  /// unheard.
   void SetListed(const std::vector<std::string>& proxies, TimePoint now);
 
   /// Brings the workload's windows up to `now` and reads them.

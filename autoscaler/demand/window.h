@@ -1,7 +1,8 @@
 #pragma once
-// What:      Window, a ring of time buckets with the average of what was recorded in its span; values of one
-//            bucket add up. MaxWindow, the largest value of its span.
-// Owner:     demand_store (Window), decision's state (MaxWindow). Pure: takes `now`; control thread.
+// What:      Window, a ring of time buckets with the average of what was recorded in its span;
+//            values of one bucket add up. MaxWindow, the largest value of its span.
+// Owner:     demand_store (Window), decision's state (MaxWindow). Pure: takes `now`; control
+//            thread.
 // Limits:    one double per bucket, span / granularity buckets.
 // Invariant: the arithmetic is Knative's (aggregation/bucketing), to six decimals.
 
@@ -20,11 +21,13 @@ class Window {
   /// Adds `value` to the bucket of `at`; ignored where that has left the window.
   void Record(TimePoint at, double value);
 
-  /// The mean over the buckets from the first written one on. Buckets of the span after the last written
-  /// one are not counted, so a reading between two reports is not diluted. 0 once the span has passed.
+  /// The mean over the buckets from the first written one on. Buckets of the span after the last
+  /// written one are not counted, so a reading between two reports is not diluted. 0 once the span
+  /// has passed.
   [[nodiscard]] double Average(TimePoint now) const;
 
-  /// Weights fall by a constant factor per bucket into the past, such that the span holds 99.99 % of them.
+  /// Weights fall by a constant factor per bucket into the past, such that the span holds 99.99 %
+  /// of them.
   [[nodiscard]] double WeightedAverage(TimePoint now) const;
 
   /// True where nothing was recorded within the span.

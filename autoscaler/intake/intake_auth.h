@@ -2,8 +2,8 @@
 // What:      IntakeAuth, who may report: anybody, or whoever shows the bearer token of a file.
 // Owner:     intake_server. Control thread.
 // Limits:    the file is read again kReadEvery at most, so a rotated token counts within that time.
-// Invariant: with a file, an unreadable or empty one admits nobody; the comparison takes the same time for every
-//            wrong token of one length.
+// Invariant: with a file, an unreadable or empty one admits nobody; the comparison takes the same
+//            time for every wrong token of one length.
 // Never:     logs a token.
 
 #include <optional>

@@ -1,6 +1,7 @@
 #pragma once
-// What:      IntakeServer, the WebSocket on which proxies (and Knative's activators) report: each message decoded, filed
-//            in the demand store, and told to the scale loop where it shows demand.
+// What:      IntakeServer, the WebSocket on which proxies (and Knative's activators) report: each
+//            message decoded, filed in the demand store, and told to the scale loop where it shows
+//            demand.
 // Owner:     app, which listens with it; the store must outlive it. Control thread.
 // Limits:    IntakeLimits; one sender's name per connection; wire's limits per message.
 // Invariant: a connection that breaks the protocol is closed and none of that message is filed.
@@ -49,7 +50,8 @@ class IntakeServer final : public control::HttpService {
                   std::unique_ptr<control::MessageChannel> channel,
                   absl::AnyInvocable<void(control::MessageHandlers)> set_handlers) override;
 
-  /// Refuses new connections and asks the open ones to go elsewhere (close code 1012, as Knative does).
+  /// Refuses new connections and asks the open ones to go elsewhere (close code 1012, as Knative
+  /// does).
   void Drain();
 
   [[nodiscard]] size_t connections() const { return connections_.size(); }

@@ -1,6 +1,6 @@
 #pragma once
-// What:      Observed, what is known of a workload at one moment; Decision, the wanted replica count with its
-//            reason and the figures it came from.
+// What:      Observed, what is known of a workload at one moment; Decision, the wanted replica
+//            count with its reason and the figures it came from.
 // Owner:     values. Control thread.
 // Invariant: Reason is closed; its names are the stable words of log lines, metrics and /decisions.
 
@@ -12,7 +12,8 @@
 
 namespace rouse::autoscaler {
 
-/// One row per reason: enumerator, stable name. The last step that changed the number gives the reason.
+/// One row per reason: enumerator, stable name. The last step that changed the number gives the
+/// reason.
 #define ROUSE_REASONS(X)                                                      \
   /* measured */                                                              \
   X(kNoData, "no_data")       /* no live proxy: hold */                       \

@@ -1,8 +1,9 @@
 #pragma once
-// What:      Policy, how one workload is to be scaled: metric, target, windows, rates, bounds. All resolved:
-//            annotations over the program's defaults.
+// What:      Policy, how one workload is to be scaled: metric, target, windows, rates, bounds. All
+//            resolved: annotations over the program's defaults.
 // Owner:     a value; observe/policy_source makes it, decision reads it. Control thread.
-// Invariant: target >= kTargetMin; min_scale <= max_scale where max_scale > 0; windows are whole seconds.
+// Invariant: target >= kTargetMin; min_scale <= max_scale where max_scale > 0; windows are whole
+//            seconds.
 // Never:     knows of Kubernetes.
 
 #include <cstdint>
@@ -15,7 +16,8 @@ namespace rouse::autoscaler {
 enum class Metric : uint8_t { kConcurrency, kRps };
 enum class Averaging : uint8_t { kLinear, kWeightedExponential };
 
-/// What one pod is to carry: decisions divide demand by `target`; spare capacity is counted with `total`.
+/// What one pod is to carry: decisions divide demand by `target`; spare capacity is counted with
+/// `total`.
 struct Target {
   double target = 0;
   double total = 0;

@@ -1,5 +1,6 @@
 #pragma once
-// What:      WorkloadSpec, a workload as observe/ declares it to the rest: its policy, what scales, who shares it.
+// What:      WorkloadSpec, a workload as observe/ declares it to the rest: its policy, what scales,
+//            who shares it.
 // Owner:     a value. Control thread.
 
 #include <vector>

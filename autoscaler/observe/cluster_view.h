@@ -1,10 +1,10 @@
 #pragma once
-// What:      ClusterView, the endpoints of Services as their slices tell them: how many are ready, and which pods
-//            are named.
+// What:      ClusterView, the endpoints of Services as their slices tell them: how many are ready,
+//            and which pods are named.
 // Owner:     app, which feeds it from a Watcher<EndpointSlice>. Control thread.
 // Limits:    what the watcher's selector lets through.
-// Invariant: the slices of a Service are taken together, and an address or pod in two of them counts once; ready
-//            means ready and not terminating.
+// Invariant: the slices of a Service are taken together, and an address or pod in two of them
+//            counts once; ready means ready and not terminating.
 // Never:     forgets an endpoint because the API is away.
 
 #include <map>

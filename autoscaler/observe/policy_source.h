@@ -1,10 +1,11 @@
 #pragma once
-// What:      PolicySource turns enabled Services into workloads: annotations over the program's defaults, and Services on
-//            one target into one workload under the oldest of them (architecture 15.1).
+// What:      PolicySource turns enabled Services into workloads: annotations over the program's
+//            defaults, and Services on one target into one workload under the oldest of them
+//            (architecture 15.1).
 // Owner:     app, which feeds it from a Watcher<Service>. Control thread.
 // Limits:    what the watcher's selector lets through.
-// Invariant: an invalid annotation keeps the last valid value, and is told once per value: in the log, a counter and an
-//            Event on the Service.
+// Invariant: an invalid annotation keeps the last valid value, and is told once per value: in the
+//            log, a counter and an Event on the Service.
 // Never:     reads anything but Services.
 
 #include <cstdint>

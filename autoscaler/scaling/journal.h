@@ -1,6 +1,6 @@
 #pragma once
-// What:      Journal, the last decisions of each workload with what they were made from and what became of them; the
-//            page /decisions.
+// What:      Journal, the last decisions of each workload with what they were made from and what
+//            became of them; the page /decisions.
 // Owner:     app; scale_loop writes. Control thread.
 // Limits:    kEntriesMax per workload; the oldest goes first. A workload's entries go with it.
 // Invariant: one entry per change of number or reason, so that the entries replay the story.
@@ -37,7 +37,8 @@ class Journal {
   /// Oldest first; empty where none.
   [[nodiscard]] const std::deque<Entry>& EntriesOf(const ObjectKey& workload) const;
 
-  /// `{"decisions": [{"workload": ..., "entries": [...]}]}`, newest entry first. `only` narrows it to one workload.
+  /// `{"decisions": [{"workload": ..., "entries": [...]}]}`, newest entry first. `only` narrows it
+  /// to one workload.
   [[nodiscard]] std::string Json(const ObjectKey* only = nullptr) const;
 
  private:

@@ -1,8 +1,8 @@
 #pragma once
 // What:      JsonText writes JSON for the admin pages: objects, arrays, and values in between.
 // Owner:     a value of whoever builds a page. Control thread.
-// Invariant: what it wrote is valid JSON as soon as every Begin has its End; strings are escaped, numbers that JSON
-//            does not have (NaN, infinity) become null.
+// Invariant: what it wrote is valid JSON as soon as every Begin has its End; strings are escaped,
+//            numbers that JSON does not have (NaN, infinity) become null.
 // Never:     reads JSON (that is Boost.JSON's, in k8s and common/app).
 
 #include <cstdint>

@@ -1,8 +1,10 @@
 #pragma once
 // What:      ScaleApi, the two calls that scaling makes: read a target's `scale`, patch it.
-// Owner:     app owns a ClientScaleApi on the program's ApiClient; tests have another. Control thread.
-// Invariant: a handler runs once, never inline, unless its call was destroyed first. Each call ends within the
-//            client's deadline and takes from its budget, where wakes have a class of their own.
+// Owner:     app owns a ClientScaleApi on the program's ApiClient; tests have another. Control
+//            thread.
+// Invariant: a handler runs once, never inline, unless its call was destroyed first. Each call ends
+//            within the client's deadline and takes from its budget, where wakes have a class of
+//            their own.
 
 #include <memory>
 #include <string>

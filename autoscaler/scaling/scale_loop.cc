@@ -10,8 +10,8 @@
 namespace rouse::autoscaler {
 namespace {
 
-/// How old a count may be before it is read again: where pods that should start are not ready, where more are ready
-/// than there should be, and on a replica that writes nothing itself.
+/// How old a count may be before it is read again: where pods that should start are not ready,
+/// where more are ready than there should be, and on a replica that writes nothing itself.
 constexpr Duration kStartingAge = std::chrono::seconds(2);
 constexpr Duration kSurplusAge = std::chrono::seconds(10);
 constexpr Duration kStandbyAge = std::chrono::seconds(1);
@@ -143,7 +143,8 @@ void ScaleLoop::Remember(Entry& entry, const Decision& decision, TimePoint now) 
 void ScaleLoop::Apply(Entry& entry, TimePoint) {
   const Decision& decision = *entry.last;
   if (decision.wanted == kHold || decision.wanted == entry.replicas) return;
-  // Demand for a sleeping workload: any replica may answer it. (An unknown count is read by the writer.)
+  // Demand for a sleeping workload: any replica may answer it. (An unknown count is read by the
+  // writer.)
   if (decision.proposed > 0 && decision.wanted > 0 && entry.replicas <= 0) {
     return writer_.Wake(entry.spec.key, decision.wanted);
   }

@@ -1,9 +1,11 @@
 #pragma once
-// What:      ScaleLoop, observe -> decide -> apply for every active workload: each tick, and at once for a wake.
+// What:      ScaleLoop, observe -> decide -> apply for every active workload: each tick, and at
+//            once for a wake.
 // Owner:     app. Control thread.
-// Limits:    one decision per workload and LoopOptions::decide_again_after, wakes apart; a tick costs O(active).
-// Invariant: a workload is inactive only where it is at zero, wants zero, and has no demand: then only a report, a
-//            changed policy, its endpoints or its count bring it back.
+// Limits:    one decision per workload and LoopOptions::decide_again_after, wakes apart; a tick
+//            costs O(active).
+// Invariant: a workload is inactive only where it is at zero, wants zero, and has no demand: then
+//            only a report, a changed policy, its endpoints or its count bring it back.
 // Never:     does arithmetic on demand (demand, decision) or speaks to the API (scale_writer).
 
 #include <cstdint>

@@ -13,7 +13,8 @@ namespace {
 
 constexpr TimePoint kNeverSeen = TimePoint::min();
 
-/// After the write of a zero, the object's status changes a few times more; these readings find its rest.
+/// After the write of a zero, the object's status changes a few times more; these readings find its
+/// rest.
 constexpr std::array<Duration, 2> kSettleAfter = {std::chrono::seconds(1), std::chrono::seconds(5)};
 
 /// A custom resource without the field that its `scale` maps to answers 500 and names the field.

@@ -1,11 +1,12 @@
 #pragma once
-// What:      ScaleWriter brings a target's `scale` to a wanted count, and remembers the last count and version it saw.
-//            Wake raises 0 -> n, on any replica; Set does everything else, on the leader only (architecture 15.8).
+// What:      ScaleWriter brings a target's `scale` to a wanted count, and remembers the last count
+//            and version it saw. Wake raises 0 -> n, on any replica; Set does everything else, on
+//            the leader only (architecture 15.8).
 // Owner:     app; the listener (scale_loop) must outlive it. Control thread.
 // Limits:    WriterLimits; one call in flight per target, a later want replaces an earlier one.
-// Invariant: every patch carries a resourceVersion under which this process saw the count that it replaces; Wake
-//            replaces only 0; Set asks for the lease immediately before. A count that moved is handed back to be
-//            decided anew, never overwritten.
+// Invariant: every patch carries a resourceVersion under which this process saw the count that it
+//            replaces; Wake replaces only 0; Set asks for the lease immediately before. A count
+//            that moved is handed back to be decided anew, never overwritten.
 // Never:     decides a count.
 
 #include <array>
@@ -94,8 +95,8 @@ class ScaleWriter {
   void Set(const ObjectKey& workload, int replicas, int decided_on);
   /// Reads the count again soon.
   void Refresh(const ObjectKey& workload);
-  /// The workload has gone to zero: learn the version that it comes to rest at, so that the next wake is one
-  /// patch without a read.
+  /// The workload has gone to zero: learn the version that it comes to rest at, so that the next
+  /// wake is one patch without a read.
   void Settle(const ObjectKey& workload);
 
   struct Known {

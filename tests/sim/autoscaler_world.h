@@ -1,9 +1,10 @@
 #pragma once
-// What:      SimApi, as much of an API server as rouse-autoscaler uses, on simulated time; AutoscalerWorld, several
-//            replicas of the real App before it, pods that follow the counts, and proxies that report demand.
+// What:      SimApi, as much of an API server as rouse-autoscaler uses, on simulated time;
+//            AutoscalerWorld, several replicas of the real App before it, pods that follow the
+//            counts, and proxies that report demand.
 // Owner:     one simulation.
-// Invariant: scale writes obey resourceVersion as the real server's do; each replica reaches the server and the
-//            proxies under places of its own, so that any one link can be cut.
+// Invariant: scale writes obey resourceVersion as the real server's do; each replica reaches the
+//            server and the proxies under places of its own, so that any one link can be cut.
 
 #include <cstdlib>
 #include <map>

@@ -1,8 +1,12 @@
-// The rows are those of Knative's scale-to-zero machine (reference/knative.md 5.4) that do not concern its
-// mode flip, with its test constants: grace 60 s, stable window 300 s, activation deadline 121 s + 30 s.
+// The rows are those of Knative's scale-to-zero machine (reference/knative.md 5.4) that do not
+// concern its mode flip, with its test constants: grace 60 s, stable window 300 s, activation
+// deadline 121 s + 30 s.
 #include "autoscaler/decision/settle.h"
 
 #include <catch2/catch.hpp>
+
+#include "autoscaler/decision/state.h"
+#include "autoscaler/model/decision.h"
 
 namespace rouse::autoscaler {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "common/base/random.h"
+#include "autoscaler/intake/intake_auth.h"
 #include "tests/support/control/sim_network.h"
 
 namespace rouse::autoscaler {

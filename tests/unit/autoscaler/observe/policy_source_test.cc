@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "autoscaler/model/workload_spec.h"
 #include "tests/support/control/sim_clock.h"
 
 namespace rouse::autoscaler {

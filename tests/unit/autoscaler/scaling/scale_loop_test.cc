@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "autoscaler/log_events.h"
 #include "common/base/random.h"
 #include "tests/unit/autoscaler/fakes.h"
 
@@ -54,7 +55,8 @@ struct Replica {
   ScaleLoop scale_loop;
 };
 
-/// A workload, its pods (ready `start` after they are wanted), one proxy that reports to every replica.
+/// A workload, its pods (ready `start` after they are wanted), one proxy that reports to every
+/// replica.
 struct World {
   explicit World(int replicas, int standbys = 0) {
     scales.Set("fn", replicas);
@@ -342,7 +344,8 @@ TEST_CASE("a missing target is said once, and the pages show it") {
   }
   const std::string lines = world.a().Lines();
   size_t said = 0;
-  for (size_t at = 0; (at = lines.find("scale_refused", at)) != std::string::npos; ++at) ++said;
+  for (size_t at = 0; (at = lines.find(log_event::kScaleRefused, at)) != std::string::npos; ++at)
+    ++said;
   CHECK(said == 1);
   CHECK(world.a().scale_loop.Json().find("no such object") != std::string::npos);
   CHECK(world.a().scale_loop.Views()[0].decision.wanted == 1);
