@@ -29,6 +29,7 @@ struct SimExchange {
   uint32_t place = 0;
   TimePoint arrival;
   TimePoint deadline;
+  TimePoint client_deadline = kNever;
   Duration hold{};  ///< how long it keeps its slot
   std::unique_ptr<http::testing::FakeServerStream> stream;
   std::unique_ptr<net::Event> work;
@@ -60,6 +61,10 @@ class AdmissionWorld {
   [[nodiscard]] SlotTable& table() { return table_; }
   [[nodiscard]] ParkedTotals& totals() { return totals_; }
   [[nodiscard]] std::deque<SimExchange>& exchanges() { return exchanges_; }
+
+  /// Which shard was asked to probe which endpoint; which endpoints were said to leave.
+  std::vector<std::pair<uint32_t, EndpointKey>> probes;
+  std::vector<EndpointKey> leaving;
 
   /// What the next snapshot will say of a place; null: no such workload.
   EndpointSet* Edit(uint32_t place);
@@ -106,6 +111,12 @@ inline AdmissionWorld::AdmissionWorld(const Options& options)
   for (uint32_t i = 0; i < options.shards; ++i) {
     AdmissionWires wires;
     wires.on_wake = [this](Workload&) { ++wakes_; };
+    wires.on_starting = [this, i](Workload&, const EndpointRef& endpoint) {
+      probes.emplace_back(i, endpoint->key());
+    };
+    wires.on_endpoint_leaving = [this](LocalEndpoint& endpoint) {
+      leaving.push_back(endpoint.key());
+    };
     admissions_.push_back(std::make_unique<Admission>(shards_.shard(i), options.limits, totals_,
                                                       stats_.emplace_back(), std::move(wires)));
     peers.push_back(admissions_.back()->peer());
@@ -189,6 +200,7 @@ inline net::Task<void> AdmissionWorld::Run(AdmissionWorld& world, SimExchange& e
     AcquireRequest request{.workload = WorkloadRef(workload), .stream = *exchange.stream};
     request.arrival = exchange.arrival;
     request.hold = exchange.deadline;
+    request.client_deadline = exchange.client_deadline;
     request.times = &exchange.times;
     Result<Slot> slot = co_await admission.Acquire(std::move(request));
     if (slot) {
