@@ -213,7 +213,8 @@ TEST_CASE("the pages show what scales and why") {
 }
 
 /// Random faults and random demand. Checked at each step: nobody but the leader does more than
-/// raise from zero, and nothing goes to zero under demand that a proxy has reported and keeps reporting.
+/// raise from zero, and nothing goes to zero under demand that a proxy has reported and keeps
+/// reporting.
 struct Soak {
   explicit Soak(uint64_t seed) : world(3, seed) {
     for (int i = 0; i < 6; ++i) workloads.push_back("fn" + std::to_string(i));
