@@ -50,7 +50,7 @@ absl::Status TakeEndpoints(const ConfigNode& node, std::vector<std::string>* int
   for (const ConfigNode& item : node.items) {
     const auto address = net::SocketAddress::Parse(item.text);
     if (!item.is_scalar() || !address || address->port() == 0)
-      return item.Error("expected ADDRESS:PORT, numbers only");
+      return item.Error("'" + item.text + "' is no ADDRESS:PORT of numbers");
     if (!seen.insert(item.text).second) return item.Error("this endpoint is listed twice");
     into->push_back(item.text);
   }
@@ -138,12 +138,14 @@ absl::Status StaticView::TakeRoutes(const ConfigNode& node) {
 
 absl::Status StaticView::Check() const {
   for (const StaticRoute& route : routes) {
-    const bool known = std::any_of(workloads.begin(), workloads.end(), [&](const auto& workload) {
-      return workload.key == route.workload;
-    });
-    if (!known)
-      return absl::InvalidArgumentError(
-          absl::StrCat("route ", route.host, route.path, ": no workload ", route.workload.text()));
+    std::vector<std::string> names;
+    for (const StaticWorkload& workload : workloads) names.push_back(workload.key.text());
+    const std::string wanted = route.workload.text();
+    if (std::find(names.begin(), names.end(), wanted) != names.end()) continue;
+    const std::string nearest = app::Nearest(wanted, names);
+    return absl::InvalidArgumentError(
+        absl::StrCat("route ", route.host, route.path, ": no workload ", wanted,
+                     nearest.empty() ? "" : "; did you mean '" + nearest + "'?"));
   }
   return absl::OkStatus();
 }
