@@ -47,8 +47,7 @@ DataPlaneWires App::WiresFor(net::Shard&) {
                 loop_.Post([this, alive = alive_, batch = std::move(batch)] {
                   if (*alive) WriteRecords(batch);
                 });
-              },
-          .on_starting = nullptr};
+              }};
 }
 
 absl::Status App::Start() {

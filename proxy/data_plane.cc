@@ -10,6 +10,8 @@
 namespace rouse::proxy {
 namespace {
 
+/// How often admission looks for what no event tells.
+constexpr Duration kLookEvery = std::chrono::seconds(1);
 /// The longest that an access record waits for company.
 constexpr Duration kFlushAfter = std::chrono::milliseconds(20);
 
@@ -48,6 +50,8 @@ DataPlane::DataPlane(net::Shard& shard, const DataPlaneOptions& options, ParkedT
       flush_timer_(&OnFlush, this),
       pool_(shard, options.pool, stats_),
       admission_(shard, options.admission, totals, stats_, Wires()),
+      early_probe_(shard, options.early_probe, options.exchange.dial, stats_, ProbeWires()),
+      look_timer_(&OnLook, this),
       context_{
           .shard = shard,
           .admission = admission_,
@@ -74,10 +78,26 @@ AdmissionWires DataPlane::Wires() {
           },
       .on_starting =
           [this](Workload& workload, const EndpointRef& endpoint) {
-            if (wires_.on_starting) wires_.on_starting(workload, endpoint);
+            early_probe_.Start(workload.place(), endpoint);
           },
       .on_endpoint_leaving = [this](LocalEndpoint& endpoint) { pool_.EndpointLeaving(endpoint); },
       .on_counted_changed = [this](LocalEndpoint& endpoint) { pool_.CountedChanged(endpoint); }};
+}
+
+EarlyProbeWires DataPlane::ProbeWires() {
+  return {
+      .wanted =
+          [this](uint32_t place) {
+            const Workload* const workload = admission_.WorkloadAt(place);
+            return workload != nullptr && workload->parked_everywhere() > 0;
+          },
+      .on_ready = [this](uint32_t place,
+                         const EndpointKey& key) { admission_.AnnounceReady(place, key); },
+      .on_probe_connection =
+          [this](const EndpointRef& endpoint, std::unique_ptr<http::ClientConnection> connection) {
+            if (pool_.TakePlace(*endpoint)) pool_.AddIdle(*endpoint, std::move(connection));
+          },
+      .on_slot_freed = [this](uint32_t) { admission_.LookAgain(); }};
 }
 
 void DataPlane::ConnectPeers(std::span<const std::unique_ptr<DataPlane>> all) {
@@ -99,6 +119,7 @@ void DataPlane::StartListening() {
 }
 
 void DataPlane::Adopt(const SnapshotPtr& snapshot) {
+  if (!look_timer_.armed()) look_timer_.Arm(shard_.timers(), Later(shard_.now(), kLookEvery));
   admission_.Adopt(snapshot);
   context_.snapshot = snapshot;
   stats_.snapshot_version.Set(static_cast<double>(snapshot->version));
@@ -140,6 +161,7 @@ void DataPlane::Drain() {
 }
 
 void DataPlane::AbortAll(const Error& error) {
+  early_probe_.Stop();
   admission_.FailParked(error);
   exchanges_.AbortAll(error);
   sessions_.CloseAll();
@@ -168,6 +190,12 @@ void DataPlane::Retire(Exchange& exchange) {
 }
 
 void DataPlane::OnFlush(void* self) { static_cast<DataPlane*>(self)->access_log_.Flush(); }
+
+void DataPlane::OnLook(void* self) {
+  auto& plane = *static_cast<DataPlane*>(self);
+  plane.admission_.LookAgain();
+  plane.look_timer_.Arm(plane.shard_.timers(), Later(plane.shard_.now(), kLookEvery));
+}
 
 void DataPlane::CheckInvariants() const {
   pool_.CheckInvariants();

@@ -22,6 +22,7 @@
 #include "proxy/model/snapshot.h"
 #include "proxy/telemetry/access_log.h"
 #include "proxy/telemetry/shard_stats.h"
+#include "proxy/upstream/early_probe.h"
 #include "proxy/upstream/pool.h"
 
 namespace rouse::proxy {
@@ -31,6 +32,7 @@ struct DataPlaneOptions {
   PoolLimits pool;
   ExchangeOptions exchange;
   SessionOptions sessions;
+  EarlyProbeOptions early_probe;
   bool access_log = true;
 };
 
@@ -40,8 +42,6 @@ struct DataPlaneWires {
   absl::AnyInvocable<void(const ObjectKey&)> on_wake;
   /// Access records of the last moments.
   absl::AnyInvocable<void(AccessLog::Batch)> on_records;
-  /// An early probe is wanted for a starting endpoint; may be empty.
-  absl::AnyInvocable<void(Workload&, const EndpointRef&)> on_starting;
 };
 
 /// Demand of one workload on this shard since the sample before.
@@ -103,7 +103,9 @@ class DataPlane {
   /// The drain is over: ends what still runs.
   void AbortAll(const Error& error);
   /// Nothing is open downstream.
-  [[nodiscard]] bool idle() const { return sessions_.size() == 0 && context_.active == 0; }
+  [[nodiscard]] bool idle() const {
+    return sessions_.size() == 0 && context_.active == 0 && early_probe_.idle();
+  }
   [[nodiscard]] size_t active() const { return context_.active; }
 
   [[nodiscard]] Admission& admission() { return admission_; }
@@ -114,9 +116,11 @@ class DataPlane {
 
  private:
   AdmissionWires Wires();
+  EarlyProbeWires ProbeWires();
   void MakePlace(const std::shared_ptr<EndpointSlots>& slots);
   void Retire(Exchange& exchange);
   static void OnFlush(void* self);
+  static void OnLook(void* self);
 
   net::Shard& shard_;
   const DataPlaneOptions& options_;
@@ -126,6 +130,8 @@ class DataPlane {
   net::Timer flush_timer_;
   Pool pool_;
   Admission admission_;
+  EarlyProbe early_probe_;
+  net::Timer look_timer_;
   ExchangeContext context_;
   ExchangePool exchanges_;
   Sessions sessions_;
