@@ -87,8 +87,8 @@ bool H1BodyReader::TakeInput(Piece& piece) {
   return true;
 }
 
-/// All the data of the chunks that are there, joined where they lie, so that small chunks do not make
-/// small writes. The end, where it has come along, is told with the last bytes.
+/// All the data of the chunks that are there, joined where they lie, so that small chunks do not
+/// make small writes. The end, where it has come along, is told with the last bytes.
 bool H1BodyReader::TakeChunk(Piece& piece) {
   for (;;) {
     size_t consumed = 0;
@@ -119,8 +119,8 @@ void H1BodyReader::TellBeforeRead() {
   if (told != nullptr) told(before_read_context_);
 }
 
-/// Reads once into the block. A short read of more room than the body needs tells the transport that
-/// there is nothing more; what comes beyond the body is leftover().
+/// Reads once into the block. A short read of more room than the body needs tells the transport
+/// that there is nothing more; what comes beyond the body is leftover().
 Step H1BodyReader::Fill() {
   if (!transport_->readable() && !transport_->broken()) {
     block_.Release();
@@ -159,8 +159,8 @@ Step H1BodyReader::EndOfInput(bool broken) {
   return Fail(ErrorKind::kUpstreamTruncated, "the pod left inside its body");
 }
 
-/// When to give up a wait that begins now. Only waiting for the peer counts against its rate: not the
-/// time while we were parked, or while the other side did not take what we had.
+/// When to give up a wait that begins now. Only waiting for the peer counts against its rate: not
+/// the time while we were parked, or while the other side did not take what we had.
 TimePoint H1BodyReader::WaitEnd(TimePoint deadline) const {
   if (raw_) return deadline;
   const TimePoint now = shard_.now();

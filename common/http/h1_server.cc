@@ -2,19 +2,12 @@
 
 #include <utility>
 
-#include "common/http/h1_server_stream.h"
-
 namespace rouse::http {
 
 H1Server::H1Server(net::Shard& shard, std::unique_ptr<net::Transport> transport,
                    StreamHandler& handler, const H1Options& options)
-    : shard_(shard),
-      transport_(std::move(transport)),
+    : H1StreamOwner(shard, std::move(transport), options),
       handler_(handler),
-      options_(options),
-      peer_{.address = transport_->peer_address(),
-            .port = transport_->peer_port(),
-            .local_port = transport_->local_port()},
       timer_(&OnTimer, this) {}
 
 H1Server::~H1Server() = default;
@@ -68,7 +61,7 @@ void H1Server::OnTimer(void* self) {
 /// Reads and parses until there is a request, or nothing more to read.
 void H1Server::Advance() {
   if (!stream_) {
-    stream_ = std::make_unique<H1ServerStream>(*this);
+    stream_ = std::make_unique<H1ServerStream>(static_cast<H1StreamOwner&>(*this));
   }
   for (;;) {
     if (!stream_->holds_bytes() && !transport_->readable()) break;
@@ -120,15 +113,15 @@ void H1Server::EndExchange(Ending ending) {
   // A pipelined request is gone on with from the loop, never from inside the exchange before it.
   net::Block block = stream_->TakeLeftoverBlock();
   if (!block) return End(true);
-  auto next = std::make_unique<H1ServerStream>(*this);
+  auto next = std::make_unique<H1ServerStream>(static_cast<H1StreamOwner&>(*this));
   next->StartWith(leftover, std::move(block));
   stream_ = std::move(next);
   state_ = State::kHead;
   ResumeSoon();
 }
 
-/// The loop goes on with this connection in the next turn: a deadline in the past is not rounded up to a
-/// whole tick.
+/// The loop goes on with this connection in the next turn: a deadline in the past is not rounded up
+/// to a whole tick.
 void H1Server::ResumeSoon() {
   resume_ = true;
   timer_.Arm(shard_.timers(), shard_.now() - net::TimerWheel::kTick);

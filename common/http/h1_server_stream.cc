@@ -7,11 +7,11 @@
 
 namespace rouse::http {
 
-H1ServerStream::H1ServerStream(H1Server& server)
-    : server_(server),
-      parser_(server.options_.head),
-      reader_(server.shard_, Side::kDownstream, server.options_.body),
-      writer_(server.shard_, Side::kDownstream, server.options_.body) {}
+H1ServerStream::H1ServerStream(H1StreamOwner& owner)
+    : owner_(owner),
+      parser_(owner.options().head),
+      reader_(owner.shard(), Side::kDownstream, owner.options().body),
+      writer_(owner.shard(), Side::kDownstream, owner.options().body) {}
 
 void H1ServerStream::StartWith(std::string_view bytes, net::Block block) {
   block_ = std::move(block);
@@ -21,12 +21,12 @@ void H1ServerStream::StartWith(std::string_view bytes, net::Block block) {
 
 bool H1ServerStream::MakeRoom() {
   if (!block_) {
-    block_ = server_.shard_.buffers().TakeSmall();
+    block_ = owner_.shard().buffers().TakeSmall();
     return static_cast<bool>(block_);
   }
   if (used_ < block_.size()) return true;
   if (block_.size() == net::BufferPool::kLarge) return false;
-  net::Block larger = server_.shard_.buffers().TakeLarge();
+  net::Block larger = owner_.shard().buffers().TakeLarge();
   if (!larger) return false;
   std::memcpy(larger.data(), block_.data(), used_);
   block_ = std::move(larger);
@@ -39,7 +39,7 @@ ParseStep H1ServerStream::ReadHead() {
       peer_ended_ = true;  // no memory, or a head that its limits let grow beyond any block
       return ParseStep::kFailed;
     }
-    const net::IoResult read = server_.transport_->Read(block_.span().subspan(used_));
+    const net::IoResult read = owner_.transport().Read(block_.span().subspan(used_));
     if (read.status == net::IoStatus::kMustWait) return ParseStep::kMore;
     if (read.status != net::IoStatus::kDone) {
       peer_ended_ = true;
@@ -54,34 +54,34 @@ ParseStep H1ServerStream::ReadHead() {
 void H1ServerStream::OpenBody() {
   const size_t head = parser_.head_bytes();
   const std::string_view behind(block_.data() + head, used_ - head);
-  reader_.Start(*server_.transport_, head_.body, head_.content_length, behind);
+  reader_.Start(owner_.transport(), head_.body, head_.content_length, behind);
   // Whoever sends the body unasked is not told to go on.
   if (head_.expects_continue && behind.empty()) reader_.OnBeforeRead(&SayContinue, this);
 }
 
 void H1ServerStream::OpenRefused() {
   refused_ = close_after_ = true;
-  reader_.Start(*server_.transport_, BodyKind::kNone, 0, {});
+  reader_.Start(owner_.transport(), BodyKind::kNone, 0, {});
 }
 
 void H1ServerStream::SayContinue(void* self) {
   auto& stream = *static_cast<H1ServerStream*>(self);
   if (stream.writer_.begun()) return;
-  (void)stream.writer_.WriteBare(*stream.server_.transport_, "HTTP/1.1 100 Continue\r\n\r\n");
+  (void)stream.writer_.WriteBare(stream.owner_.transport(), "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
 net::Block H1ServerStream::TakeLeftoverBlock() {
   net::Block block = reader_.TakeBlock();
   if (block) return block;
   if (!parked_) return std::move(block_);
-  return server_.shard_.buffers().TakeLarge();
+  return owner_.shard().buffers().TakeLarge();
 }
 
 Step H1ServerStream::TrySendInformational(const ResponseHead& head, const HeadPatch& patch) {
   if (head_.version == Version::kHttp10 || writer_.begun()) return Step::kDone;
-  const std::span<char> out = server_.shard_.scratch();
+  const std::span<char> out = owner_.shard().scratch();
   const size_t size = WriteResponseHead(head, patch, {}, out);
-  return writer_.WriteBare(*server_.transport_, {out.data(), size});
+  return writer_.WriteBare(owner_.transport(), {out.data(), size});
 }
 
 /// How the body goes out: as long as it is known to be, else as the client's version can take it.
@@ -102,14 +102,13 @@ ResponseFraming H1ServerStream::FramingOf(const ResponseHead& head, size_t first
 }
 
 bool H1ServerStream::MustClose() const {
-  return close_after_ || !parser_.keep_alive() || server_.draining_ ||
-         server_.served_ + 1 >= server_.options_.requests_max || !reader_.ended();
+  return close_after_ || !parser_.keep_alive() || owner_.last_request() || !reader_.ended();
 }
 
 Step H1ServerStream::TrySendHead(const ResponseHead& head, const HeadPatch& patch,
                                  std::string_view first, bool end) {
   waiting_ = false;
-  const std::span<char> out = server_.shard_.scratch();
+  const std::span<char> out = owner_.shard().scratch();
   ResponseFraming framing;
   BodyKind kind = BodyKind::kUntilClose;
   upgraded_ = head.status == 101;
@@ -125,16 +124,16 @@ Step H1ServerStream::TrySendHead(const ResponseHead& head, const HeadPatch& patc
     writer_.Cancel({ErrorKind::kInternal, Side::kLocal, false, "the response head is too long"});
     return Step::kFailed;
   }
-  if (upgraded_) reader_.StartRaw(*server_.transport_, reader_.leftover());
+  if (upgraded_) reader_.StartRaw(owner_.transport(), reader_.leftover());
   writer_.AllowTrailers(head_.accepts_trailers);
-  return writer_.Begin(*server_.transport_, {out.data(), size}, kind, framing.content_length, first,
+  return writer_.Begin(owner_.transport(), {out.data(), size}, kind, framing.content_length, first,
                        end);
 }
 
 size_t H1ServerStream::Park() {
   waiting_ = true;
   // The FIN may have come before: it counts from now on, and is told from the loop.
-  if (gone()) server_.ResumeSoon();
+  if (gone()) owner_.TellGoneSoon();
   if (parked_) return parked_bytes_ + reader_.block_bytes();
   // A piece of the body is in the exchange's hands: the bytes stay where they are.
   if (reader_.bytes_read() > 0) return sizeof(*this) + block_.size() + reader_.block_bytes();
@@ -151,9 +150,9 @@ size_t H1ServerStream::Park() {
 }
 
 bool H1ServerStream::gone() const {
-  const net::Transport& transport = *server_.transport_;
+  const net::Transport& transport = owner_.transport();
   const bool half_closed =
-      waiting_ && transport.hung_up() && !server_.options_.half_close_parked_keeps;
+      waiting_ && transport.hung_up() && !owner_.options().half_close_parked_keeps;
   return transport.broken() || half_closed;
 }
 
@@ -163,24 +162,24 @@ void H1ServerStream::TellGone() {
 
 void H1ServerStream::CancelRead(const Error& error) {
   reader_.Cancel(error);
-  server_.transport_->InterruptRead();
+  owner_.transport().InterruptRead();
 }
 
 void H1ServerStream::Finish(const Error& error) {
   gone_watch_ = {};
-  using Ending = H1Server::Ending;
+  using Ending = H1StreamOwner::Ending;
   if (!writer_.begun() || !writer_.ended()) {
     // Nothing was said, or only half: the client must not take it for a whole.
     const bool close = upgraded_ && error.ok();
-    return server_.EndExchange(close ? Ending::kClose : Ending::kReset);
+    return owner_.EndExchange(close ? Ending::kClose : Ending::kReset);
   }
-  if (upgraded_) return server_.EndExchange(Ending::kClose);
-  const bool unread = refused_ || !reader_.ended() || server_.transport_->readable();
+  if (upgraded_) return owner_.EndExchange(Ending::kClose);
+  const bool unread = refused_ || !reader_.ended() || owner_.transport().readable();
   if (close_after_ || !error.ok() || !reader_.ended()) {
-    return server_.EndExchange(unread || !reader_.leftover().empty() ? Ending::kLinger
-                                                                     : Ending::kClose);
+    return owner_.EndExchange(unread || !reader_.leftover().empty() ? Ending::kLinger
+                                                                    : Ending::kClose);
   }
-  server_.EndExchange(Ending::kReuse);
+  owner_.EndExchange(Ending::kReuse);
 }
 
 }  // namespace rouse::http

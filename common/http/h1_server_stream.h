@@ -6,13 +6,65 @@
 
 #include <memory>
 
-#include "common/http/h1_server.h"
+#include "common/http/h1_body.h"
+#include "common/http/h1_head.h"
+#include "common/http/stream.h"
+#include "common/net/shard.h"
+#include "common/net/transport.h"
 
 namespace rouse::http {
 
+struct H1Options {
+  HeadLimits head;
+  H1BodyLimits body;
+  Duration first_byte_timeout = std::chrono::seconds(10);  ///< after accept; silent close
+  Duration head_timeout = std::chrono::seconds(10);        ///< from the head's first byte; 408
+  Duration keep_alive_timeout = std::chrono::seconds(60);  ///< between requests; silent close
+  Duration linger_timeout = std::chrono::seconds(2);
+  size_t linger_bytes_max = 64 * 1024;
+  uint64_t requests_max = 1'000'000;
+  /// A client that half-closes while its request waits for a pod has not gone.
+  bool half_close_parked_keeps = false;
+};
+
+/// What a stream asks of its connection.
+class H1StreamOwner {
+ public:
+  /// How a connection goes on after an exchange: with the next request where both messages ended
+  /// cleanly; else closed, closed once the client has had time to read what was sent, or cut.
+  enum class Ending : uint8_t { kReuse, kClose, kLinger, kReset };
+
+  [[nodiscard]] net::Shard& shard() { return shard_; }
+  [[nodiscard]] net::Transport& transport() { return *transport_; }
+  [[nodiscard]] const H1Options& options() const { return options_; }
+  [[nodiscard]] const PeerInfo& peer() const { return peer_; }
+  /// The exchange is over, and the stream with it.
+  virtual void EndExchange(Ending ending) = 0;
+  /// TellGone is to be called from the loop.
+  virtual void TellGoneSoon() = 0;
+  /// No request is taken after this one.
+  [[nodiscard]] virtual bool last_request() const = 0;
+
+ protected:
+  H1StreamOwner(net::Shard& shard, std::unique_ptr<net::Transport> transport,
+                const H1Options& options)
+      : shard_(shard),
+        transport_(std::move(transport)),
+        options_(options),
+        peer_{.address = transport_->peer_address(),
+              .port = transport_->peer_port(),
+              .local_port = transport_->local_port()} {}
+  ~H1StreamOwner() = default;
+
+  net::Shard& shard_;
+  std::unique_ptr<net::Transport> transport_;
+  const H1Options& options_;
+  PeerInfo peer_;
+};
+
 class H1ServerStream final : public ServerStream {
  public:
-  explicit H1ServerStream(H1Server& server);
+  explicit H1ServerStream(H1StreamOwner& owner);
 
   static void* operator new(size_t bytes) { return net::FramePool::Take(bytes); }
   static void operator delete(void* stream, size_t bytes) { net::FramePool::Give(stream, bytes); }
@@ -26,9 +78,7 @@ class H1ServerStream final : public ServerStream {
   [[nodiscard]] bool holds_bytes() const { return used_ > parsed_; }
   [[nodiscard]] bool held() const { return used_ > 0; }
   /// More than empty lines has come.
-  [[nodiscard]] bool started() const {
-    return parser_.started() || used_ > parser_.head_bytes();
-  }
+  [[nodiscard]] bool started() const { return parser_.started() || used_ > parser_.head_bytes(); }
   [[nodiscard]] bool peer_ended() const { return peer_ended_; }
   [[nodiscard]] const Error& error() const { return parser_.error(); }
   void OpenBody();
@@ -40,7 +90,7 @@ class H1ServerStream final : public ServerStream {
 
   // ---- ServerStream
   [[nodiscard]] const RequestHead& head() const override { return head_; }
-  [[nodiscard]] const PeerInfo& peer() const override { return server_.peer_; }
+  [[nodiscard]] const PeerInfo& peer() const override { return owner_.peer(); }
   [[nodiscard]] BodyReader& request_body() override { return reader_; }
   [[nodiscard]] BodyWriter& response_body() override { return writer_; }
   Step TrySendInformational(const ResponseHead& head, const HeadPatch& patch) override;
@@ -62,7 +112,7 @@ class H1ServerStream final : public ServerStream {
   [[nodiscard]] bool MustClose() const;
   [[nodiscard]] char* bytes() { return parked_ ? parked_.get() : block_.data(); }
 
-  H1Server& server_;
+  H1StreamOwner& owner_;
   RequestParser parser_;
   RequestHead head_;
   H1BodyReader reader_;

@@ -1,4 +1,5 @@
-// Whatever a chunked body says: the same bytes, the same end and the same verdict however it is cut.
+// Whatever a chunked body says: the same bytes, the same end and the same verdict however it is
+// cut.
 
 #include <algorithm>
 #include <string>

@@ -1,5 +1,5 @@
-// Whatever bytes come: the verdict does not depend on how they are cut, and what is accepted is safe to
-// forward. Our own writer's form of it parses to the same request.
+// Whatever bytes come: the verdict does not depend on how they are cut, and what is accepted is
+// safe to forward. Our own writer's form of it parses to the same request.
 
 #include <algorithm>
 #include <span>

@@ -1,5 +1,6 @@
-// What a forwarded request costs once it is warm, over real sockets: client, H1Server, H1Client, pod. No
-// allocation; one recv and one send for each message that passes (performance.md 5.16); bounded blocks.
+// What a forwarded request costs once it is warm, over real sockets: client, H1Server, H1Client,
+// pod. No allocation; one recv and one send for each message that passes (performance.md 5.16);
+// bounded blocks.
 
 #include <cstdlib>
 #include <new>
@@ -9,6 +10,7 @@
 
 #include "common/http/h1_client.h"
 #include "common/http/h1_server.h"
+#include "common/http/h1_server_stream.h"
 #include "tests/support/net/loopback.h"
 #include "tests/support/net/syscall_count.h"
 
@@ -190,6 +192,11 @@ TEST_CASE("a warm forwarded request allocates nothing") {
   CHECK(room.loop.shard().buffers().allocations() == blocks);
   CHECK(net::FramePool::allocations() <= frames + 4);
   CHECK(room.loop.shard().buffers().loaned_bytes() <= net::BufferPool::kSmall);
+}
+
+TEST_CASE("an idle connection is small, and a stream fits the pool of frames") {
+  CHECK(sizeof(H1Server) <= 256);
+  CHECK(sizeof(H1ServerStream) <= net::FramePool::kBytesMax);
 }
 
 TEST_CASE("sixty-four mebibytes pass through a few blocks") {

@@ -1,9 +1,13 @@
 // Rows N, F, E, X and U of the request cases: fields, framing, Expect, Upgrade.
 
+#include <catch2/catch.hpp>
+
 #include "tests/unit/common/http/h1_cases.h"
 
 namespace rouse::http::testing {
 namespace {
+
+void CheckRequests(const std::vector<Case>& cases) { CHECK(Misjudged(cases) == ""); }
 
 constexpr ErrorKind kBad = ErrorKind::kBadRequest;
 constexpr ErrorKind kLarge = ErrorKind::kHeadTooLarge;

@@ -1,9 +1,13 @@
 // Rows L, V, T and H of the request cases: request line, version, target, Host.
 
+#include <catch2/catch.hpp>
+
 #include "tests/unit/common/http/h1_cases.h"
 
 namespace rouse::http::testing {
 namespace {
+
+void CheckRequests(const std::vector<Case>& cases) { CHECK(Misjudged(cases) == ""); }
 
 constexpr ErrorKind kBad = ErrorKind::kBadRequest;
 constexpr ErrorKind kNot = ErrorKind::kNotImplemented;

@@ -1,5 +1,7 @@
 // Rows R of the response cases that concern heads.
 
+#include <catch2/catch.hpp>
+
 #include "tests/unit/common/http/h1_cases.h"
 
 namespace rouse::http::testing {

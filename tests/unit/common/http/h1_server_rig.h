@@ -1,9 +1,9 @@
 #pragma once
-// What:      an H1Server on one end of a pipe in simulated time, and the test as its client on the other.
-//            What a request gets is chosen by its path (see Serve).
+// What:      an H1Server on one end of a pipe in simulated time, and the test as its client on the
+//            other. What a request gets is chosen by its path (see Serve).
 // Owner:     the test. One thread.
-// Invariant: a message sent through Exchange arrives at every split of the pipe's seed; output is read as
-//            it comes.
+// Invariant: a message sent through Exchange arrives at every split of the pipe's seed; output is
+//            read as it comes.
 
 #include <map>
 #include <memory>
@@ -101,8 +101,8 @@ class ServerRig final : public StreamHandler {
   bool told_gone_ = false;
 };
 
-/// The status codes of the responses in `output`, in order, as "200 404"; bodies are not looked into, so
-/// test bodies must not hold the text "HTTP/1.1 ".
+/// The status codes of the responses in `output`, in order, as "200 404"; bodies are not looked
+/// into, so test bodies must not hold the text "HTTP/1.1 ".
 [[nodiscard]] std::string Statuses(std::string_view output);
 
 }  // namespace rouse::http::testing
