@@ -59,11 +59,12 @@ std::string Quote(std::string_view body) {
 absl::Status Make(const ApiFailure& failure, std::string_view message) {
   absl::Status status(CodeOf(failure), {message.data(), message.size()});
   const int64_t retry = failure.retry_after ? failure.retry_after->count() : -1;
-  status.SetPayload(
-      kFailurePayload,
-      absl::Cord(absl::StrJoin({std::to_string(failure.http_status), std::to_string(retry),
-                                failure.reason, failure.continue_token},
-                               "\n")));
+  const std::string payload =
+      absl::StrJoin({std::to_string(failure.http_status), std::to_string(retry), failure.reason,
+                     failure.continue_token},
+                    "\n");
+  // Not from the string itself: the constructor template is mangled differently by GCC and clang.
+  status.SetPayload(kFailurePayload, absl::Cord(absl::string_view(payload)));
   return status;
 }
 
