@@ -103,7 +103,8 @@ void PodProcess::WriteStatus() {
     }
     if (child_ != 0) {
       Ensure(pod, {"metadata", "annotations", kExecTimeAnnotation}) =
-          std::to_string(exec_time_.time_since_epoch().count());
+          std::to_string(
+              std::chrono::duration_cast<std::chrono::nanoseconds>(started_.time_since_epoch()).count());
     }
     FillStatus(pod);
     return {};
