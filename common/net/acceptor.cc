@@ -121,7 +121,7 @@ void Acceptor::Place(Descriptor socket, const SocketAddress& peer) {
 
 void Acceptor::Adopt(Descriptor socket, const SocketAddress& peer) {
   on_connection_(std::make_unique<TcpTransport>(shard_, std::move(socket), peer,
-                                                TcpTransport::Origin::kAccepted));
+                                                TcpTransport::Origin::kAccepted, port_));
 }
 
 /// Out of descriptors: rather than leave a client waiting, use the spare one to take and drop it.

@@ -12,13 +12,14 @@
 namespace rouse::net {
 
 TcpTransport::TcpTransport(Shard& shard, Descriptor socket, const SocketAddress& peer,
-                           Origin origin)
+                           Origin origin, uint16_t local_port)
     : Transport(shard),
       shard_(shard),
       socket_(std::move(socket)),
       registration_(shard.poller().Add(socket_.get(), *this)),
       peer_(peer),
-      origin_(origin) {
+      origin_(origin),
+      local_port_(local_port) {
   writable_ = origin == Origin::kAccepted;
 }
 
@@ -112,6 +113,7 @@ std::string_view TcpTransport::peer_address() const {
 }
 
 uint16_t TcpTransport::local_port() const {
+  if (local_port_ != 0) return local_port_;
   return socket_ ? SocketAddress::OfSocket(socket_.get()).port() : 0;
 }
 

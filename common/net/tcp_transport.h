@@ -19,7 +19,9 @@ class TcpTransport final : public Transport, private PollTarget {
     kDialled,   ///< writable once connected
   };
 
-  TcpTransport(Shard& shard, Descriptor socket, const SocketAddress& peer, Origin origin);
+  /// `local_port`: 0 where it is not known without asking the kernel.
+  TcpTransport(Shard& shard, Descriptor socket, const SocketAddress& peer, Origin origin,
+               uint16_t local_port = 0);
   ~TcpTransport() override;
 
   IoResult Read(std::span<char> into) override;
@@ -43,6 +45,7 @@ class TcpTransport final : public Transport, private PollTarget {
   Poller::Registration registration_;
   SocketAddress peer_;
   Origin origin_;
+  uint16_t local_port_;
   bool ended_ = false;  ///< recv has said 0
   /// A call has taken the socket's error; after that the kernel says 0, which must not pass for a
   /// FIN.
