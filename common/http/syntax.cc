@@ -9,32 +9,6 @@
 #include "common/http/header_map.h"
 
 namespace rouse::http {
-namespace {
-
-constexpr std::array<uint8_t, 256> MakeClasses() {
-  std::array<uint8_t, 256> classes{};
-  const auto add = [&](std::string_view chars, uint8_t bit) {
-    for (const char c : chars) classes[static_cast<uint8_t>(c)] |= bit;
-  };
-  for (int c = 'a'; c <= 'z'; ++c) {
-    classes[static_cast<size_t>(c)] |= kTokenChar | kTargetChar | kHostChar;
-    classes[static_cast<size_t>(c - 32)] |= kTokenChar | kTargetChar | kHostChar;
-  }
-  for (int c = '0'; c <= '9'; ++c) {
-    classes[static_cast<size_t>(c)] |= kTokenChar | kTargetChar | kHostChar | kDigitChar | kHexChar;
-  }
-  add("!#$%&'*+-.^_`|~", kTokenChar);
-  // unreserved, sub-delims, ':', '@', '/', '?', '%', and '[' ']' as queries carry them in practice.
-  add("-._~!$&'()*+,;=:@/?%[]", kTargetChar);
-  add("-._~", kHostChar);
-  add("abcdefABCDEF", kHexChar);
-  return classes;
-}
-constexpr std::array<uint8_t, 256> kClasses = MakeClasses();
-
-}  // namespace
-
-bool IsA(char c, CharClass wanted) { return (kClasses[static_cast<uint8_t>(c)] & wanted) != 0; }
 
 uint8_t HexValue(char c) {
   if (c >= '0' && c <= '9') return static_cast<uint8_t>(c - '0');
@@ -43,11 +17,9 @@ uint8_t HexValue(char c) {
   return kNotHex;
 }
 
-char LowerCase(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
 bool AllAre(std::string_view text, CharClass wanted) {
   uint8_t all = wanted;
-  for (const char c : text) all &= kClasses[static_cast<uint8_t>(c)];
+  for (const char c : text) all &= internal::kClasses[static_cast<uint8_t>(c)];
   return all != 0;
 }
 

@@ -19,12 +19,41 @@ enum CharClass : uint8_t {
   kHexChar = 16,
 };
 
-[[nodiscard]] bool IsA(char c, CharClass wanted);
+namespace internal {
+
+constexpr std::array<uint8_t, 256> MakeClasses() {
+  std::array<uint8_t, 256> classes{};
+  const auto add = [&](std::string_view chars, uint8_t bit) {
+    for (const char c : chars) classes[static_cast<uint8_t>(c)] |= bit;
+  };
+  for (int c = 'a'; c <= 'z'; ++c) {
+    classes[static_cast<size_t>(c)] |= kTokenChar | kTargetChar | kHostChar;
+    classes[static_cast<size_t>(c - 32)] |= kTokenChar | kTargetChar | kHostChar;
+  }
+  for (int c = '0'; c <= '9'; ++c) {
+    classes[static_cast<size_t>(c)] |= kTokenChar | kTargetChar | kHostChar | kDigitChar | kHexChar;
+  }
+  add("!#$%&'*+-.^_`|~", kTokenChar);
+  // unreserved, sub-delims, ':', '@', '/', '?', '%', and '[' ']' as queries carry them in practice.
+  add("-._~!$&'()*+,;=:@/?%[]", kTargetChar);
+  add("-._~", kHostChar);
+  add("abcdefABCDEF", kHexChar);
+  return classes;
+}
+inline constexpr std::array<uint8_t, 256> kClasses = MakeClasses();
+
+}  // namespace internal
+
+[[nodiscard]] inline bool IsA(char c, CharClass wanted) {
+  return (internal::kClasses[static_cast<uint8_t>(c)] & wanted) != 0;
+}
 [[nodiscard]] inline bool IsOws(char c) { return c == ' ' || c == '\t'; }
 /// 0-15; kNotHex where it is no hexadecimal digit.
 inline constexpr uint8_t kNotHex = 0xff;
 [[nodiscard]] uint8_t HexValue(char c);
-[[nodiscard]] char LowerCase(char c);
+[[nodiscard]] constexpr char LowerCase(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+}
 
 /// Every byte is of the class; true for an empty text.
 [[nodiscard]] bool AllAre(std::string_view text, CharClass wanted);

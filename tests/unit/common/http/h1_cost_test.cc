@@ -140,7 +140,7 @@ Task<void> AskFor(net::Shard& shard, net::Transport& transport, size_t times, si
           co_await transport.WaitReadable(Later(shard.now(), Loopback::kPatience));
       if (why == net::Wake::kDeadline) co_return;
       const net::IoResult read = transport.Read(block.span());
-      if (read.status != net::IoStatus::kDone) co_return;
+      if (read.status == net::IoStatus::kEnd || read.status == net::IoStatus::kBroken) co_return;
       got += read.bytes;
     }
   }
