@@ -47,10 +47,13 @@ Json OwnerReference(const StoredObject& owner) {
                       {"blockOwnerDeletion", true}};
 }
 
-std::optional<uint16_t> PodPort(const Json& pod, std::string_view name_or_number) {
+std::optional<uint16_t> OwnPort(const Json& pod) {
+  return ParsePort(TextAt(pod, {"metadata", "annotations", kPortAnnotation}));
+}
+
+std::optional<uint16_t> PodPort(const Json& pod, std::string_view name_or_number,
+                                std::optional<uint16_t> own) {
   const std::optional<uint16_t> number = ParsePort(name_or_number);
-  const std::optional<uint16_t> own =
-      ParsePort(TextAt(pod, {"metadata", "annotations", kPortAnnotation}));
   bool first = true;
   for (const Json& container : ArrayAt(pod, {"spec", "containers"})) {
     for (const Json& port : ArrayAt(container, {"ports"})) {

@@ -27,8 +27,12 @@ inline constexpr std::string_view kStartDelayAnnotation = "local.rouse.dev/start
 /// An ownerReferences element for `owner`.
 [[nodiscard]] Json OwnerReference(const StoredObject& owner);
 
-/// The number behind a port's name or number in a Service or a probe; nullopt where no container has that name.
-[[nodiscard]] std::optional<uint16_t> PodPort(const Json& pod, std::string_view name_or_number);
+/// The PORT that the runner has given to a pod.
+[[nodiscard]] std::optional<uint16_t> OwnPort(const Json& pod);
+/// The number behind a port's name or number in a Service or a probe of a pod whose PORT is `own`; nullopt where no
+/// container has that name.
+[[nodiscard]] std::optional<uint16_t> PodPort(const Json& pod, std::string_view name_or_number,
+                                              std::optional<uint16_t> own);
 
 /// Owned by the object with `uid`, of whatever kind.
 [[nodiscard]] std::vector<ObjectRef> DependentsOf(const ObjectStore& store, std::string_view uid);

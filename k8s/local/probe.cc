@@ -26,7 +26,7 @@ Duration SecondsAt(const Json& probe, JsonPath path, int64_t otherwise) {
 void FillTarget(const Json& action, const StoredObject& pod, const PodPlace& place,
                 ProbePlan& plan) {
   plan.origin.host = TextAt(action, {"host"}, place.address);
-  plan.origin.port = PodPort(*pod.json, NumberOrTextAt(action, {"port"})).value_or(0);
+  plan.origin.port = PodPort(*pod.json, NumberOrTextAt(action, {"port"}), place.port).value_or(0);
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ json::array PortsOf(const Json& service, const Json& pod) {
   for (const Json& port : ArrayAt(service, {"spec", "ports"})) {
     std::string target = NumberOrTextAt(port, {"targetPort"});
     if (target.empty()) target = NumberOrTextAt(port, {"port"});
-    const std::optional<uint16_t> number = PodPort(pod, target);
+    const std::optional<uint16_t> number = PodPort(pod, target, OwnPort(pod));
     if (!number) continue;
     json::object one{{"name", TextAt(port, {"name"})},
                      {"protocol", TextAt(port, {"protocol"}, "TCP")},
