@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <tuple>
 #include <utility>
 
@@ -62,18 +63,25 @@ struct RouteTable::Hosts {
   HostPaths any;
 };
 
-RouteTable::RouteTable(std::vector<Route> routes)
-    : routes_(std::move(routes)), hosts_(std::make_unique<Hosts>()) {
+RouteTable::RouteTable(std::vector<Route> routes) : hosts_(std::make_unique<Hosts>()) {
   const auto path_of = [](const Route& route) { return Trimmed(route.path_prefix); };
-  std::stable_sort(routes_.begin(), routes_.end(), [&](const Route& a, const Route& b) {
-    const size_t a_size = path_of(a).size();
-    const size_t b_size = path_of(b).size();
-    return std::tie(a.host, b_size, a.path_prefix) < std::tie(b.host, a_size, b.path_prefix);
+  // By host, the longest path first, and what was given first before its equals.
+  std::vector<size_t> order(routes.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    const std::string_view a_path = path_of(routes[a]);
+    const std::string_view b_path = path_of(routes[b]);
+    const size_t a_size = a_path.size();
+    const size_t b_size = b_path.size();
+    return std::tie(routes[a].host, b_size, a_path, a) <
+           std::tie(routes[b].host, a_size, b_path, b);
   });
-  const auto same = [&](const Route& a, const Route& b) {
-    return a.host == b.host && path_of(a) == path_of(b);
-  };
-  routes_.erase(std::unique(routes_.begin(), routes_.end(), same), routes_.end());
+  routes_.reserve(routes.size());
+  for (const size_t at : order) {
+    const bool again = !routes_.empty() && routes_.back().host == routes[at].host &&
+                       path_of(routes_.back()) == path_of(routes[at]);
+    if (!again) routes_.push_back(std::move(routes[at]));
+  }
 
   for (size_t begin = 0; begin < routes_.size();) {
     size_t end = begin;

@@ -122,7 +122,7 @@ net::Task<bool> EarlyProbe::AskHttp(http::ClientStream& stream, const Endpoint& 
   head.authority = authority;
   head.host = authority;
   head.path = spec.probe.path;
-  const http::Step sent = stream.TrySendHead(head, patch, {}, true);
+  const http::Step sent = stream.TrySendHead(head, patch, "", true);
   if (sent == http::Step::kFailed) co_return false;
   if (sent == http::Step::kMustWait) {
     const Result<void> flushed = co_await stream.request_body().Flush(deadline);

@@ -1,0 +1,109 @@
+// Admission on real threads: what the simulation cannot see, the thread sanitizer and a hundred thousand
+// hand-overs can.
+
+#include <deque>
+#include <latch>
+#include <memory>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "common/net/shard_set.h"
+#include "proxy/admission/admission.h"
+#include "tests/support/net/fake_server_stream.h"
+
+namespace rouse::proxy {
+namespace {
+
+constexpr uint32_t kShards = 2;
+constexpr uint32_t kLimit = 3;
+constexpr int kCallers = 40;
+constexpr int kCalls = 1000;
+
+/// One shard's part: callers that take a slot, keep it for some turns, and come again.
+struct Part {
+  Part(net::Shard& on, ParkedTotals& totals, std::vector<EndpointSlots>& pods, std::latch& all_done)
+      : shard(on), seen(pods), done(all_done), admission(on, {}, totals, stats, {}) {}
+
+  static net::Task<void> Call(Part& part, int turns) {
+    http::testing::FakeServerStream stream;
+    for (int i = 0; i < kCalls; ++i) {
+      WorkloadRef workload(part.admission.WorkloadAt(0));
+      AcquireRequest request{.workload = workload, .stream = stream};
+      request.arrival = part.shard.now();
+      Result<Slot> slot = co_await part.admission.Acquire(std::move(request));
+      if (!slot) break;  // `served` tells
+      const auto pod = static_cast<size_t>(slot->endpoint().key().port) - 1;
+      // The pod counts for itself.
+      if (!part.seen[pod].TryTake(kLimit)) part.overfull = true;
+      for (int turn = 0; turn < turns; ++turn) co_await part.shard.NextTurn();
+      part.seen[pod].Release();
+      slot->Release();
+      ++part.served;
+    }
+    if (--part.callers == 0) part.done.count_down();
+  }
+
+  net::Shard& shard;
+  std::vector<EndpointSlots>& seen;
+  std::latch& done;
+  ShardStats stats;
+  Admission admission;
+  int callers = kCallers;
+  int served = 0;
+  bool overfull = false;
+};
+
+TEST_CASE("Two threads share the slots of a limited workload", "[threads]") {
+  const SteadyClock clock;
+  net::ShardSet shards(clock, {.count = kShards, .seed = 1, .limits = {}});
+  SlotTable table(kShards);
+  ParkedTotals totals;
+  std::vector<EndpointSlots> pods(2);
+  std::latch done(kShards);
+  std::deque<Part> parts;
+  std::vector<Admission::Peer> peers;
+  for (uint32_t i = 0; i < kShards; ++i) {
+    parts.emplace_back(shards.shard(i), totals, pods, done);
+    peers.push_back(parts.back().admission.peer());
+  }
+  for (Part& part : parts) part.admission.ConnectPeers(peers);
+
+  auto set = std::make_shared<EndpointSet>();
+  set->workload = {"ns", "fn"};
+  set->policy.concurrency_limit = kLimit;
+  set->slots = table.Workload(set->workload);
+  for (uint16_t port = 1; port <= pods.size(); ++port) {
+    Endpoint endpoint;
+    endpoint.key = {"pod", port};
+    endpoint.slots = table.Endpoint(endpoint.key);
+    set->endpoints.push_back(std::move(endpoint));
+  }
+  auto snapshot = std::make_shared<Snapshot>();
+  snapshot->workloads = {set};
+  for (Part& part : parts) {
+    part.shard.Post([&part, snapshot] {
+      part.admission.Adopt(snapshot);
+      for (int i = 0; i < kCallers; ++i) net::Detach(Part::Call(part, 1 + i % 3));
+    });
+  }
+  shards.Start();
+  done.wait();
+  shards.Stop();
+  // What was still under way between the shards.
+  for (int turn = 0; turn < 10; ++turn) {
+    for (Part& part : parts) (void)part.shard.Turn(Duration::zero());
+  }
+  for (Part& part : parts) {
+    CHECK(part.served == kCallers * kCalls);
+    CHECK_FALSE(part.overfull);
+    part.admission.CheckInvariants();
+  }
+  CHECK(parts[0].stats.grants_sent.value + parts[1].stats.grants_sent.value > 0);
+  CHECK(totals.requests.value() == 0);
+  CHECK(totals.bytes.value() == 0);
+  for (const Endpoint& endpoint : set->endpoints) CHECK(endpoint.slots->in_flight() == 0);
+}
+
+}  // namespace
+}  // namespace rouse::proxy
