@@ -146,7 +146,8 @@ def start_proxy(name, options, directory, origin, log):
     command = {
         "nginx": ["nginx", "-p", str(directory), "-c", str(config)],
         "haproxy": ["haproxy", "-db", "-q", "-f", str(config)],
-        "rouse": [str(options.bin / "rouse-proxy"), "--config", str(config)],
+        "rouse": [str(options.bin / "rouse-proxy"), "--config", str(config),
+                  "--access-log", "off"],
     }[name]
     return Program(name, command, options.cpu_proxy, log, port=port)
 
