@@ -107,8 +107,8 @@ Step H1BodyWriter::Send(std::string_view prefix, std::string_view data, std::str
   std::span<char> scratch = shard_.scratch();
   if (prefix.data() == scratch.data() && !prefix.empty() &&
       data.size() + suffix.size() <= kCopyMax && prefix.size() + kCopyMax <= scratch.size()) {
-    std::memcpy(scratch.data() + prefix.size(), data.data(), data.size());
-    std::memcpy(scratch.data() + prefix.size() + data.size(), suffix.data(), suffix.size());
+    char* const end = std::copy(data.begin(), data.end(), scratch.data() + prefix.size());
+    std::copy(suffix.begin(), suffix.end(), end);
     prefix = {scratch.data(), prefix.size() + data.size() + suffix.size()};
     data = suffix = {};
   }

@@ -1,5 +1,6 @@
 #include "common/http/h1_server_stream.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -141,7 +142,7 @@ size_t H1ServerStream::Park() {
   const std::string_view behind = reader_.leftover();
   parked_ = std::make_unique<char[]>(head + behind.size());
   std::memcpy(parked_.get(), block_.data(), head);
-  std::memcpy(parked_.get() + head, behind.data(), behind.size());
+  std::copy(behind.begin(), behind.end(), parked_.get() + head);
   MoveHead(head_, block_.data(), parked_.get());
   reader_.MoveBuffered(parked_.get() + head);
   block_.Release();

@@ -1,8 +1,8 @@
 #include "common/http/h1_writer.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstring>
 #include <string_view>
 
 namespace rouse::http {
@@ -18,7 +18,7 @@ class Output {
       full_ = true;
       return;
     }
-    std::memcpy(out_.data() + used_, text.data(), text.size());
+    std::copy(text.begin(), text.end(), out_.data() + used_);
     used_ += text.size();
   }
   void AddField(std::string_view name, std::string_view value) {
@@ -27,12 +27,10 @@ class Output {
       return;
     }
     char* at = out_.data() + used_;
-    std::memcpy(at, name.data(), name.size());
-    at += name.size();
+    at = std::copy(name.begin(), name.end(), at);
     *at++ = ':';
     *at++ = ' ';
-    std::memcpy(at, value.data(), value.size());
-    at += value.size();
+    at = std::copy(value.begin(), value.end(), at);
     *at++ = '\r';
     *at++ = '\n';
     used_ = static_cast<size_t>(at - out_.data());

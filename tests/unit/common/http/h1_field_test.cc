@@ -88,6 +88,11 @@ TEST_CASE("names with underscores never reach a pod that takes them for hyphens"
   REQUIRE(parser.Parse(std::span<char>(bytes), head) == ParseStep::kDone);
   CHECK(Summary(head.fields) == "|Host=h|A=b");
   CHECK(head.body == BodyKind::kNone);
+
+  bytes = "GET / HTTP/1.1\r\nHost: h\r\nX_Foo: 1\r\nContent_Length: 5\r\nX-Real_IP: 6\r\n\r\n";
+  RequestParser lenient{HeadLimits{.underscores_pass = true}};
+  REQUIRE(lenient.Parse(std::span<char>(bytes), head) == ParseStep::kDone);
+  CHECK(Summary(head.fields) == "|Host=h|X_Foo=1");
 }
 
 std::string Repeat(std::string_view text, size_t times) {
