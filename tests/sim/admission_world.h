@@ -37,6 +37,7 @@ struct SimExchange {
   End end = End::kOpen;
   int ends = 0;  ///< how often it ended: exactly once
   bool dispatched = false;
+  bool seen_off = false;  ///< the simulation needs it no longer
   TimePoint dispatched_at = kNever;
   EndpointKey endpoint;
   Error error;
