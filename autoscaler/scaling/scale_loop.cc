@@ -142,7 +142,9 @@ void ScaleLoop::Remember(Entry& entry, const Decision& decision, TimePoint now) 
 
 void ScaleLoop::Apply(Entry& entry, TimePoint) {
   const Decision& decision = *entry.last;
-  if (decision.wanted == kHold || decision.wanted == entry.replicas) return;
+  if (decision.wanted == kHold || decision.wanted == entry.replicas) {
+    return writer_.Keep(entry.spec.key);
+  }
   // Demand for a sleeping workload: any replica may answer it. (An unknown count is read by the
   // writer.)
   if (decision.proposed > 0 && decision.wanted > 0 && entry.replicas <= 0) {

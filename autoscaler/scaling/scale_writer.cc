@@ -137,6 +137,11 @@ void ScaleWriter::Set(const ObjectKey& workload, int replicas, int decided_on) {
   if (!same) WantIt(*target, {.replicas = replicas, .decided_on = decided_on});
 }
 
+void ScaleWriter::Keep(const ObjectKey& workload) {
+  Target* target = Find(workload);
+  if (target != nullptr && target->want && !target->want->wake) target->want.reset();
+}
+
 void ScaleWriter::WantIt(Target& target, Want want) {
   const TimePoint now = loop_.now();
   want.id = next_want_++;

@@ -93,6 +93,8 @@ class ScaleWriter {
   void Wake(const ObjectKey& workload, int replicas);
   /// `decided_on` is the count that the decision saw.
   void Set(const ObjectKey& workload, int replicas, int decided_on);
+  /// The count that is there is wanted after all: a Set that has not been sent is dropped.
+  void Keep(const ObjectKey& workload);
   /// Reads the count again soon.
   void Refresh(const ObjectKey& workload);
   /// The workload has gone to zero: learn the version that it comes to rest at, so that the next

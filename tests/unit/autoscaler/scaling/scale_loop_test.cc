@@ -163,6 +163,23 @@ TEST_CASE("a workload sleeps, wakes, follows its load, and sleeps again") {
   CHECK(world.a().scale_loop.active() == 0);
 }
 
+TEST_CASE("demand that comes while the last pod is about to go keeps it") {
+  World world(0);
+  world.Wake();
+  world.Run(20, 1);
+  world.a().api.latency = milliseconds(400);
+  for (int step = 0; step < 300 && world.a().scale_loop.Views()[0].decision.wanted != 0; ++step) {
+    world.Run(1, 0);
+  }
+  REQUIRE(world.a().scale_loop.Views()[0].decision.wanted == 0);
+  REQUIRE(world.count() == 1);
+  world.scales.writes.clear();
+  world.Report(1, 0, false);
+  world.loop.RunFor(seconds(2));
+  CHECK(world.scales.writes.empty());
+  CHECK(world.count() == 1);
+}
+
 TEST_CASE("a burst that parks is followed at the next report, not at the next tick but one") {
   World world(0);
   world.start = seconds(30);

@@ -222,6 +222,20 @@ TEST_CASE("a wake overtakes a lowering that has not been sent") {
   CHECK(world.scales.objects["fn"].replicas == 1);
 }
 
+TEST_CASE("a lowering that is not wanted any more is not sent") {
+  World world(1);
+  world.a.writer.Set(kFn, 0, 1);
+  world.a.writer.Keep(kFn);
+  world.loop.RunFor(seconds(1));
+  CHECK(world.scales.writes.empty());
+  CHECK(world.a.outcomes.empty());
+
+  world.a.writer.Wake(kFn, 1);
+  world.a.writer.Keep(kFn);
+  world.loop.RunFor(seconds(1));
+  CHECK(world.a.outcomes == std::vector{WriteOutcome::kAlready});
+}
+
 TEST_CASE("a wake follows at once a lowering that was on its way") {
   World world(1);
   world.a.writer.Set(kFn, 0, 1);
