@@ -56,12 +56,14 @@ struct DemandStore::Workload {
     stable.Record(at, value);
     panic.Record(at, value);
   }
+  [[nodiscard]] Duration span() const { return std::chrono::seconds(seconds()); }
   [[nodiscard]] int64_t seconds() const { return static_cast<int64_t>(stable.buckets()); }
 
   Metric metric;
   Averaging averaging;
   Window stable;
   Window panic;
+  TimePoint nonzero_at = kLongAgo;
   std::vector<Share> shares;
 };
 
@@ -162,7 +164,9 @@ void DemandStore::Add(Workload& workload, Sender& sender, const wire::Stat& stat
   const double value = ValueOf(stat, workload.metric);
   Share& share = ShareOf(workload, sender);
   if (!sender.knative && now - share.reported_at > limits_.heard_within) share.period = 0;
-  workload.Record(now, value);
+  // Zeros end a demand; of a workload without any they would only dilute its next wake.
+  if (value > 0) workload.nonzero_at = now;
+  if (now - workload.nonzero_at <= workload.span()) workload.Record(now, value);
   share.mentioned = true;
   share.reported_at = now;
   share.filled = SecondOf(now);

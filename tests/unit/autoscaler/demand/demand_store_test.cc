@@ -102,6 +102,19 @@ TEST_CASE("a wake counts at once, and its request is not counted twice") {
   CHECK(world.Read(0.9).present == 1);
 }
 
+TEST_CASE("the zeros of a sleeping workload do not dilute its wake") {
+  World world;
+  world.store.Connect("p1", false, At(0));
+  for (int s = 0; s < 30; ++s) {
+    world.Report("p1", s, {Stat(0)});
+    CHECK(world.Read(s + 0.5).stable == 0);
+  }
+  world.Report("p1", 30.2, {Stat(1, 1, 1)}, false);
+  world.Report("p1", 31, {Stat(99, 99, 100)});
+  CHECK(world.Read(31).stable == 50);
+  CHECK(world.Read(31).panic == 50);
+}
+
 TEST_CASE("a proxied request was counted by an activator already") {
   World world;
   world.store.Connect("p1", false, At(0));
