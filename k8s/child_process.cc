@@ -2,12 +2,12 @@
 
 #include <csignal>
 #include <cstring>
+
+#include <absl/strings/str_cat.h>
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <absl/strings/str_cat.h>
 
 extern char** environ;
 
@@ -67,9 +67,9 @@ std::vector<const char*> Pointers(const std::vector<std::string>& texts) {
 }
 
 absl::Status StartError(const ChildSpec& spec, int error) {
-  return absl::ErrnoToStatus(error, absl::StrCat("cannot run ", spec.argv[0],
-                                                 spec.working_dir.empty() ? "" : " in ",
-                                                 spec.working_dir));
+  return absl::ErrnoToStatus(
+      error, absl::StrCat("cannot run ", spec.argv[0], spec.working_dir.empty() ? "" : " in ",
+                          spec.working_dir));
 }
 
 }  // namespace
@@ -121,7 +121,8 @@ void ChildProcesses::Reap() {
   std::vector<std::pair<EndHandler, ChildEnd>> ended;
   for (auto at = children_.begin(); at != children_.end();) {
     siginfo_t info{};
-    const int result = waitid(P_PID, static_cast<id_t>(at->first), &info, WEXITED | WNOHANG | WNOWAIT);
+    const int result =
+        waitid(P_PID, static_cast<id_t>(at->first), &info, WEXITED | WNOHANG | WNOWAIT);
     if (result != 0 || info.si_pid == 0) {
       ++at;
       continue;
@@ -130,9 +131,9 @@ void ChildProcesses::Reap() {
     kill(-at->first, SIGKILL);
     waitpid(at->first, nullptr, 0);
     const bool exited = info.si_code == CLD_EXITED;
-    ended.emplace_back(std::move(at->second),
-                       ChildEnd{exited ? info.si_status : 128 + info.si_status,
-                                exited ? 0 : info.si_status});
+    ended.emplace_back(
+        std::move(at->second),
+        ChildEnd{exited ? info.si_status : 128 + info.si_status, exited ? 0 : info.si_status});
     at = children_.erase(at);
   }
   for (auto& [on_end, end] : ended) on_end(end);

@@ -6,8 +6,6 @@
 //            group is killed when the child ends.
 // Limits:    kChildrenMax at a time.
 
-#include <sys/types.h>
-
 #include <cstddef>
 #include <map>
 #include <string>
@@ -16,6 +14,7 @@
 
 #include <absl/functional/any_invocable.h>
 #include <absl/status/statusor.h>
+#include <sys/types.h>
 
 namespace rouse::k8s {
 
@@ -25,7 +24,7 @@ struct ChildSpec {
   std::vector<std::string> argv;         ///< argv[0] is looked up in our PATH
   std::vector<std::string> environment;  ///< NAME=VALUE, all of it
   std::string working_dir;               ///< empty: ours
-  int output = -1;                       ///< descriptor for standard output and error; -1: /dev/null
+  int output = -1;  ///< descriptor for standard output and error; -1: /dev/null
 };
 
 struct ChildEnd {

@@ -1,9 +1,9 @@
 #include "common/control/self_signed.h"
 
-#include <arpa/inet.h>
 #include <memory>
 
 #include <absl/strings/str_cat.h>
+#include <arpa/inet.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>

@@ -91,10 +91,9 @@ class Checker {
                        std::move(field)});
   }
   void Wrong(std::string field, std::string_view value, std::string_view why) {
-    causes_.push_back(
-        {"FieldValueInvalid",
-         absl::StrCat("Invalid value: ", std::string(value), ": ", std::string(why)),
-         std::move(field)});
+    causes_.push_back({"FieldValueInvalid",
+                       absl::StrCat("Invalid value: ", std::string(value), ": ", std::string(why)),
+                       std::move(field)});
   }
   void Port(const Json& holder, std::string_view key, std::string field) {
     const std::optional<int64_t> port = NumberAt(holder, {key});
@@ -136,7 +135,8 @@ void Checker::TextMapOf(std::string_view field) {
 }
 
 void Checker::PodSpec(const Json* spec, const std::string& at) {
-  if (spec == nullptr || ArrayAt(*spec, {"containers"}).empty()) return Required(at + ".containers");
+  if (spec == nullptr || ArrayAt(*spec, {"containers"}).empty())
+    return Required(at + ".containers");
   size_t index = 0;
   for (const Json& container : ArrayAt(*spec, {"containers"})) {
     const std::string path = absl::StrCat(at, ".containers[", index++, "]");
@@ -161,12 +161,14 @@ void Checker::Scalable(const Json* before) {
   if (selector == nullptr) return Required("spec.selector");
   const LabelSelector wanted = LabelSelector::FromObject(*selector);
   if (wanted.empty()) {
-    Wrong("spec.selector", "{}", absl::StrCat("empty selector is invalid for ", kind_.kind == "Deployment" ? "deployment" : "statefulset"));
+    Wrong("spec.selector", "{}",
+          absl::StrCat("empty selector is invalid for ",
+                       kind_.kind == "Deployment" ? "deployment" : "statefulset"));
   } else if (!wanted.Matches(TextMapAt(object_, {"spec", "template", "metadata", "labels"}))) {
-    Wrong("spec.template.metadata.labels",
-          JsonText(json::value_from(
-              TextMapAt(object_, {"spec", "template", "metadata", "labels"}))),
-          "`selector` does not match template `labels`");
+    Wrong(
+        "spec.template.metadata.labels",
+        JsonText(json::value_from(TextMapAt(object_, {"spec", "template", "metadata", "labels"}))),
+        "`selector` does not match template `labels`");
   }
   if (before != nullptr) {
     const Json* old = Find(*before, {"spec", "selector"});

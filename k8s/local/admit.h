@@ -14,6 +14,7 @@ namespace rouse::k8s::local {
 void FillDefaults(const ResourceKind& kind, Json& object);
 
 /// `before` is the object that is replaced, or nullptr.
-[[nodiscard]] ApiError CheckObject(const ResourceKind& kind, const Json& object, const Json* before);
+[[nodiscard]] ApiError CheckObject(const ResourceKind& kind, const Json& object,
+                                   const Json* before);
 
 }  // namespace rouse::k8s::local

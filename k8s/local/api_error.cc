@@ -8,8 +8,11 @@ namespace rouse::k8s::local {
 namespace json = boost::json;
 
 std::string ApiError::StatusText() const {
-  json::object status{{"kind", "Status"},     {"apiVersion", "v1"},   {"metadata", json::object()},
-                      {"status", "Failure"}, {"message", message}};
+  json::object status{{"kind", "Status"},
+                      {"apiVersion", "v1"},
+                      {"metadata", json::object()},
+                      {"status", "Failure"},
+                      {"message", message}};
   if (!reason.empty()) status["reason"] = reason;
   json::object details;
   if (!name.empty()) details["name"] = name;
@@ -71,10 +74,10 @@ ApiError AlreadyExists(const ResourceKind& kind, std::string_view name) {
 
 ApiError Conflict(const ResourceKind& kind, std::string_view name) {
   ApiError error = About(kind, name, 409, "Conflict");
-  error.message = absl::StrCat("Operation cannot be fulfilled on ", kind.qualified_plural(), " ",
-                               Quoted(name),
-                               ": the object has been modified; please apply your changes to the "
-                               "latest version and try again");
+  error.message =
+      absl::StrCat("Operation cannot be fulfilled on ", kind.qualified_plural(), " ", Quoted(name),
+                   ": the object has been modified; please apply your changes to the "
+                   "latest version and try again");
   return error;
 }
 
@@ -104,10 +107,9 @@ ApiError Invalid(const ResourceKind& kind, std::string_view name, std::vector<Ap
 ApiError Expired(std::string message) { return Plain(410, "Expired", std::move(message)); }
 
 ApiError VersionTooLarge(std::string_view asked, uint64_t current) {
-  ApiError error =
-      Plain(504, "Timeout",
-            absl::StrCat("Timeout: Too large resource version: ", std::string(asked),
-                         ", current: ", current));
+  ApiError error = Plain(504, "Timeout",
+                         absl::StrCat("Timeout: Too large resource version: ", std::string(asked),
+                                      ", current: ", current));
   error.causes.push_back({"ResourceVersionTooLarge", "Too large resource version", ""});
   error.retry_after_seconds = 1;
   return error;
@@ -130,16 +132,29 @@ ApiError UnsupportedMediaType(std::string_view accepted) {
 ApiError ErrorOfCode(int code, int retry_after_seconds) {
   ApiError error;
   switch (code) {
-    case 401: return Unauthorized();
-    case 403: error = Plain(403, "Forbidden", "forbidden on demand"); break;
-    case 409: error = Plain(409, "Conflict", "conflict on demand"); break;
-    case 410: error = Expired("The resourceVersion for the provided watch is too old."); break;
+    case 401:
+      return Unauthorized();
+    case 403:
+      error = Plain(403, "Forbidden", "forbidden on demand");
+      break;
+    case 409:
+      error = Plain(409, "Conflict", "conflict on demand");
+      break;
+    case 410:
+      error = Expired("The resourceVersion for the provided watch is too old.");
+      break;
     case 429:
       error = Plain(429, "TooManyRequests", "Too many requests, please try again later.");
       break;
-    case 503: error = Plain(503, "ServiceUnavailable", "unavailable on demand"); break;
-    case 504: error = Plain(504, "Timeout", "timeout on demand"); break;
-    default: error = Plain(code, "InternalError", "Internal error occurred: fault on demand"); break;
+    case 503:
+      error = Plain(503, "ServiceUnavailable", "unavailable on demand");
+      break;
+    case 504:
+      error = Plain(504, "Timeout", "timeout on demand");
+      break;
+    default:
+      error = Plain(code, "InternalError", "Internal error occurred: fault on demand");
+      break;
   }
   error.retry_after_seconds = retry_after_seconds;
   return error;

@@ -42,8 +42,8 @@ struct ApiError {
 template <typename T>
 class ApiResult {
  public:
-  ApiResult(T value) : value_(std::move(value)) {}                // NOLINT: meant to convert
-  ApiResult(ApiError error) : error_(std::move(error)) {}         // NOLINT: meant to convert
+  ApiResult(T value) : value_(std::move(value)) {}         // NOLINT: meant to convert
+  ApiResult(ApiError error) : error_(std::move(error)) {}  // NOLINT: meant to convert
   [[nodiscard]] bool ok() const { return value_.has_value(); }
   [[nodiscard]] const ApiError& error() const { return error_; }
   [[nodiscard]] T& operator*() { return *value_; }

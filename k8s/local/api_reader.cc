@@ -41,7 +41,8 @@ ApiReply ApiReader::Get(const ApiTarget& target) {
 }
 
 ApiReply ApiReader::List(const ApiTarget& target) {
-  const size_t limit = static_cast<size_t>(std::max<int64_t>(0, target.QueryNumber("limit").value_or(0)));
+  const size_t limit =
+      static_cast<size_t>(std::max<int64_t>(0, target.QueryNumber("limit").value_or(0)));
   if (!target.Query("continue").empty()) return Continue(target, limit);
   const std::string asked = target.Query("resourceVersion");
   const ApiResult<uint64_t> version = VersionOf(asked);
@@ -102,9 +103,10 @@ ApiReply ApiReader::Page(const ApiTarget& target, uint64_t id, const Snapshot& s
                          size_t from, size_t limit) {
   const size_t total = snapshot.objects.size();
   const size_t end = limit == 0 ? total : std::min(total, from + limit);
-  std::string body = absl::StrCat("{\"kind\":\"", std::string(target.kind->kind),
-                                  "List\",\"apiVersion\":\"", target.kind->api_version(),
-                                  "\",\"metadata\":{\"resourceVersion\":\"", snapshot.version, "\"");
+  std::string body =
+      absl::StrCat("{\"kind\":\"", std::string(target.kind->kind), "List\",\"apiVersion\":\"",
+                   target.kind->api_version(), "\",\"metadata\":{\"resourceVersion\":\"",
+                   snapshot.version, "\"");
   if (end < total) {
     absl::StrAppend(&body, ",\"continue\":\"",
                     absl::WebSafeBase64Escape(absl::StrCat(id, ":", end)),

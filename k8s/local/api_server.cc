@@ -45,9 +45,10 @@ ApiServer::ApiServer(control::Network& network, ObjectStore& store, obs::Log& lo
       writer_(store),
       watches_(store, options_.watches),
       log_streams_(network.loop()),
-      faults_(network.loop(), FaultHooks{[this] { watches_.CutAll(); }, [this] { store_.Compact(); },
-                                         [this](bool silent) { SetSilent(silent); },
-                                         [this](bool down) { SetDown(down); }}),
+      faults_(network.loop(),
+              FaultHooks{[this] { watches_.CutAll(); }, [this] { store_.Compact(); },
+                         [this](bool silent) { SetSilent(silent); },
+                         [this](bool down) { SetDown(down); }}),
       alive_(std::make_shared<bool>(true)) {}
 
 ApiServer::~ApiServer() { *alive_ = false; }
@@ -69,7 +70,8 @@ absl::Status ApiServer::Listen() {
 
 void ApiServer::Serve(control::IncomingRequest request, Responder responder) {
   ++requests_;
-  const std::string_view path = std::string_view(request.target).substr(0, request.target.find('?'));
+  const std::string_view path =
+      std::string_view(request.target).substr(0, request.target.find('?'));
   if (path == kFaultsPath) return Send(*responder, ServeFaults(request));
   if (faults_.silent()) {
     held_.push_back(std::move(responder));
@@ -164,16 +166,7 @@ ApiReply ApiServer::ServeFaults(const control::IncomingRequest& request) {
   } else if (request.method == "POST") {
     const absl::StatusOr<Json> spec = ParseJson(request.body);
     if (!spec.ok()) return ApiReply::Failed(BadRequest(std::string(spec.status().message())));
-    // Once this answer is out: what cuts connections must not cut its own.
-    auto parsed = std::make_shared<Json>(*spec);
-    if (Find(*spec, {"down"}) != nullptr) {
-      network_.loop().At(Later(network_.loop().now(), std::chrono::milliseconds(5)),
-                         [this, alive = alive_, parsed] {
-                           if (*alive) (void)faults_.Add(*parsed).ok();
-                         });
-    } else if (const ApiError error = faults_.Add(*parsed); !error.ok()) {
-      return ApiReply::Failed(error);
-    }
+    if (const ApiError error = faults_.Add(*spec); !error.ok()) return ApiReply::Failed(error);
   } else if (request.method != "GET") {
     return ApiReply::Failed(MethodNotAllowed());
   }

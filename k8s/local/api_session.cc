@@ -73,9 +73,9 @@ absl::StatusOr<ApiSession::Answer> ApiSession::Run(
     return absl::DeadlineExceededError("the API server does not answer");
   }
   if (!end.ok()) {
-    return absl::Status(end.code(),
-                        absl::StrCat("cannot reach the API server at ", credentials_.origin().host,
-                                     ":", credentials_.origin().port, ": ", end.message()));
+    return absl::Status(
+        end.code(), absl::StrCat("cannot reach the API server at ", credentials_.origin().host, ":",
+                                 credentials_.origin().port, ": ", end.message()));
   }
   return answer;
 }

@@ -42,7 +42,9 @@ struct ApiReply {
   std::string content_type = "application/json";
   control::Headers headers;
 
-  static ApiReply Of(int status, std::string body) { return {status, std::move(body), "application/json", {}}; }
+  static ApiReply Of(int status, std::string body) {
+    return {status, std::move(body), "application/json", {}};
+  }
   static ApiReply Failed(const ApiError& error);
 };
 

@@ -76,9 +76,9 @@ void ApiWatches::Start(const ApiTarget& target, std::unique_ptr<control::HttpRes
     });
   });
   const Duration limit = std::chrono::seconds(target.QueryNumber("timeoutSeconds").value_or(0));
-  stream.timeout =
-      store_.loop().At(Later(store_.loop().now(), limit.count() > 0 ? limit : options_.timeout_default),
-                       [this, id] { OnTimeout(id); });
+  stream.timeout = store_.loop().At(
+      Later(store_.loop().now(), limit.count() > 0 ? limit : options_.timeout_default),
+      [this, id] { OnTimeout(id); });
   ArmBookmark(id);
   if (*version > store_.version()) {
     Fail(stream, VersionTooLarge(target.Query("resourceVersion"), store_.version()));
@@ -139,12 +139,13 @@ void ApiWatches::OnTurn(uint64_t id, uint64_t version) {
 }
 
 std::string ApiWatches::Bookmark(const Stream& stream, bool end_mark) const {
-  return Line("BOOKMARK",
-              absl::StrCat("{\"kind\":\"", std::string(stream.kind->kind), "\",\"apiVersion\":\"",
-                           stream.kind->api_version(), "\",\"metadata\":{\"resourceVersion\":\"",
-                           stream.delivered, "\",\"creationTimestamp\":null",
-                           end_mark ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}" : "",
-                           "}}"));
+  return Line(
+      "BOOKMARK",
+      absl::StrCat("{\"kind\":\"", std::string(stream.kind->kind), "\",\"apiVersion\":\"",
+                   stream.kind->api_version(), "\",\"metadata\":{\"resourceVersion\":\"",
+                   stream.delivered, "\",\"creationTimestamp\":null",
+                   end_mark ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}" : "",
+                   "}}"));
 }
 
 void ApiWatches::ArmBookmark(uint64_t id) {
@@ -154,7 +155,8 @@ void ApiWatches::ArmBookmark(uint64_t id) {
       store_.loop().At(Later(store_.loop().now(), options_.bookmark_interval), [this, id] {
         const auto found = watches_.find(id);
         if (found == watches_.end()) return;
-        if (found->second->watch != nullptr) found->second->pending += Bookmark(*found->second, false);
+        if (found->second->watch != nullptr)
+          found->second->pending += Bookmark(*found->second, false);
         ArmBookmark(id);
         Flush(id);
       });

@@ -125,12 +125,11 @@ ApiReply ApiWriter::Replace(const ApiTarget& target, std::string_view content_ty
     return ApiReply::Of(200, ScaleText(**result) + "\n");
   }
   if (ApiError error = CheckAddress(target, *object); !error.ok()) return ApiReply::Failed(error);
-  if (target.kind->plural == "leases" &&
-      TextAt(*object, {"metadata", "resourceVersion"}).empty()) {
-    return ApiReply::Failed(Invalid(*target.kind, target.name,
-                                    {{"FieldValueInvalid",
-                                      "Invalid value: 0x0: must be specified for an update",
-                                      "metadata.resourceVersion"}}));
+  if (target.kind->plural == "leases" && TextAt(*object, {"metadata", "resourceVersion"}).empty()) {
+    return ApiReply::Failed(
+        Invalid(*target.kind, target.name,
+                {{"FieldValueInvalid", "Invalid value: 0x0: must be specified for an update",
+                  "metadata.resourceVersion"}}));
   }
   return ReplyWith(store_.Write(*target.kind, target.key(), PartOf(target), [&](Json& stored) {
     const Json before = stored;
@@ -174,7 +173,8 @@ ApiResult<Json> ReadPatch(std::string_view type, std::string_view body) {
   }
   absl::StatusOr<Json> patch = ParseJson(body);
   if (!patch.ok()) {
-    return BadRequest(absl::StrCat("error decoding patch: ", std::string(patch.status().message())));
+    return BadRequest(
+        absl::StrCat("error decoding patch: ", std::string(patch.status().message())));
   }
   return std::move(*patch);
 }
@@ -237,12 +237,14 @@ ApiReply ApiWriter::Delete(const ApiTarget& target, std::string_view body) {
   if (target.kind == &PodKind() || store_.Get(*target.kind, target.key()) != nullptr) {
     return ReplyWith(result);
   }
-  json::object details{{"name", target.name},
-                       {"kind", std::string(target.kind->plural)},
-                       {"uid", (*result)->uid}};
+  json::object details{
+      {"name", target.name}, {"kind", std::string(target.kind->plural)}, {"uid", (*result)->uid}};
   if (!target.kind->group.empty()) details["group"] = std::string(target.kind->group);
-  const json::object status{{"kind", "Status"},    {"apiVersion", "v1"}, {"metadata", json::object()},
-                            {"status", "Success"}, {"details", std::move(details)}};
+  const json::object status{{"kind", "Status"},
+                            {"apiVersion", "v1"},
+                            {"metadata", json::object()},
+                            {"status", "Success"},
+                            {"details", std::move(details)}};
   return ApiReply::Of(200, json::serialize(status) + "\n");
 }
 

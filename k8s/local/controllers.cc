@@ -38,8 +38,7 @@ WorkloadController::WorkloadController(ObjectStore& store)
 
 void WorkloadController::OnPod(const Change& change) {
   for (const Json& owner : ArrayAt(*change.object->json, {"metadata", "ownerReferences"})) {
-    const ResourceKind* kind =
-        FindKindOf(TextAt(owner, {"apiVersion"}), TextAt(owner, {"kind"}));
+    const ResourceKind* kind = FindKindOf(TextAt(owner, {"apiVersion"}), TextAt(owner, {"kind"}));
     if (kind == &DeploymentKind() || kind == &StatefulSetKind()) {
       dirty_.Mark(*kind, {change.object->key.ns, TextAt(owner, {"name"})});
     }

@@ -83,8 +83,8 @@ json::object Group(const std::string& name) {
 std::string GroupList() {
   json::array groups;
   for (const std::string& name : Groups()) groups.push_back(Group(name));
-  return json::serialize(json::object{
-      {"kind", "APIGroupList"}, {"apiVersion", "v1"}, {"groups", std::move(groups)}});
+  return json::serialize(
+      json::object{{"kind", "APIGroupList"}, {"apiVersion", "v1"}, {"groups", std::move(groups)}});
 }
 
 }  // namespace

@@ -12,9 +12,11 @@ namespace json = boost::json;
 namespace {
 
 /// The same remark gets the same name, so that it is found again.
-std::string EventName(const StoredObject& about, std::string_view reason, std::string_view message) {
+std::string EventName(const StoredObject& about, std::string_view reason,
+                      std::string_view message) {
   uint64_t hash = 0xcbf29ce484222325ULL;
-  for (unsigned char c : absl::StrCat(about.uid, "/", std::string(reason), "/", std::string(message))) {
+  for (unsigned char c :
+       absl::StrCat(about.uid, "/", std::string(reason), "/", std::string(message))) {
     hash = (hash ^ c) * 0x100000001b3ULL;
   }
   char text[24];

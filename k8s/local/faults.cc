@@ -13,6 +13,8 @@ namespace json = boost::json;
 
 namespace {
 
+constexpr Duration kDownAfter = std::chrono::milliseconds(5);
+
 constexpr std::array<std::string_view, 7> kMembers = {
     "cutWatches", "cutWatchesEvery", "answer", "delay", "silent", "forgetHistory", "down"};
 
@@ -26,8 +28,8 @@ std::optional<Duration> DurationAt(const Json& value, JsonPath path) {
 }
 
 ApiError WantsDuration(std::string_view member) {
-  return BadRequest(absl::StrCat(std::string(member),
-                                 " needs a duration such as 500ms or 2s, at most 24h"));
+  return BadRequest(
+      absl::StrCat(std::string(member), " needs a duration such as 500ms or 2s, at most 24h"));
 }
 
 }  // namespace
@@ -114,13 +116,16 @@ void Faults::GoSilent(Duration duration) {
   hooks_.set_silent(true);
 }
 
+/// Begins a moment later, so that the answer to whoever asked for it gets out.
 void Faults::GoDown(Duration duration) {
   loop_.Cancel(down_timer_);
-  down_timer_ = loop_.At(Later(loop_.now(), duration), [this] {
-    down_timer_ = 0;
-    hooks_.set_down(false);
+  down_timer_ = loop_.At(Later(loop_.now(), kDownAfter), [this, duration] {
+    hooks_.set_down(true);
+    down_timer_ = loop_.At(Later(loop_.now(), duration), [this] {
+      down_timer_ = 0;
+      hooks_.set_down(false);
+    });
   });
-  hooks_.set_down(true);
 }
 
 void Faults::Clear() {

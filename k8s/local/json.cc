@@ -11,7 +11,8 @@ namespace rouse::k8s::local {
 namespace json = boost::json;
 
 absl::StatusOr<Json> ParseJson(std::string_view text, JsonBounds bounds) {
-  if (text.size() > bounds.bytes_max) return absl::InvalidArgumentError("the document is too large");
+  if (text.size() > bounds.bytes_max)
+    return absl::InvalidArgumentError("the document is too large");
   json::parse_options options;
   options.max_depth = bounds.depth_max;
   boost::system::error_code error;

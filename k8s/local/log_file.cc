@@ -2,18 +2,20 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fcntl.h>
 #include <filesystem>
+#include <utility>
+
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <utility>
 
 namespace rouse::k8s::local {
 
 absl::StatusOr<LogFile> LogFile::Open(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
-  if (error) return absl::UnavailableError("cannot make the folder of " + path + ": " + error.message());
+  if (error)
+    return absl::UnavailableError("cannot make the folder of " + path + ": " + error.message());
   // Appending, so that the process goes on at the start after a Trim.
   const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (descriptor < 0) return absl::ErrnoToStatus(errno, "cannot open " + path);
@@ -34,7 +36,7 @@ LogFile& LogFile::operator=(LogFile&& other) noexcept {
 }
 
 void LogFile::Trim(size_t most) const {
-  struct stat status {};
+  struct stat status{};
   if (fstat(descriptor_, &status) != 0 || static_cast<size_t>(status.st_size) <= most) return;
   std::error_code error;
   std::filesystem::copy_file(path_, path_ + ".1", std::filesystem::copy_options::overwrite_existing,
@@ -44,7 +46,7 @@ void LogFile::Trim(size_t most) const {
 }
 
 std::string LogFile::Tail(size_t most) const {
-  struct stat status {};
+  struct stat status{};
   if (fstat(descriptor_, &status) != 0) return {};
   const size_t size = static_cast<size_t>(status.st_size);
   std::string text(std::min(size, most), '\0');

@@ -57,7 +57,8 @@ json::value Converter::Convert(const YAML::Node& node, size_t depth) {
   }
   bytes += 8;
   switch (node.Type()) {
-    case YAML::NodeType::Scalar: return Scalar(node);
+    case YAML::NodeType::Scalar:
+      return Scalar(node);
     case YAML::NodeType::Sequence: {
       json::array list;
       for (const YAML::Node& element : node) list.push_back(Convert(element, depth + 1));
@@ -71,12 +72,14 @@ json::value Converter::Convert(const YAML::Node& node, size_t depth) {
           continue;
         }
         const std::string& key = member.first.Scalar();
-        if (object.contains(key)) Fail(member.first, absl::StrCat("key \"", key, "\" appears twice"));
+        if (object.contains(key))
+          Fail(member.first, absl::StrCat("key \"", key, "\" appears twice"));
         object[key] = Convert(member.second, depth + 1);
       }
       return object;
     }
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 

@@ -48,7 +48,8 @@ struct Command {
     options.AddText("namespace", &ns, "namespace (-n); default: the kubeconfig's");
   }
   void AddFiles() {
-    options.AddList("file", &files, "YAML or JSON file, or a folder of them (-f); - reads the input");
+    options.AddList("file", &files,
+                    "YAML or JSON file, or a folder of them (-f); - reads the input");
   }
 
   bool Parse(Words words, const std::map<std::string, std::string>& short_flags);
@@ -118,9 +119,9 @@ std::string Command::PathOf(const ResourceKind& kind, const std::string& in,
 }
 
 std::string NameOf(const ResourceKind& kind, const std::string& name) {
-  return absl::StrCat(kind.group.empty() ? std::string(kind.singular)
-                                         : absl::StrCat(std::string(kind.singular), ".",
-                                                        std::string(kind.group)),
+  return absl::StrCat(kind.group.empty()
+                          ? std::string(kind.singular)
+                          : absl::StrCat(std::string(kind.singular), ".", std::string(kind.group)),
                       "/", name);
 }
 
@@ -169,9 +170,9 @@ int EachObject(Command& command, absl::AnyInvocable<int(const ResourceKind&, con
         const ResourceKind* kind =
             FindKindOf(TextAt(object, {"apiVersion"}), TextAt(object, {"kind"}));
         if (kind == nullptr) {
-          worst = command.Complain(1, absl::StrCat(path, ": no such kind here: ",
-                                                   TextAt(object, {"apiVersion"}), " ",
-                                                   TextAt(object, {"kind"})));
+          worst = command.Complain(
+              1, absl::StrCat(path, ": no such kind here: ", TextAt(object, {"apiVersion"}), " ",
+                              TextAt(object, {"kind"})));
           continue;
         }
         worst = std::max(worst, each(*kind, object));
@@ -206,9 +207,9 @@ int RunApply(Words words, CommandIo& io) {
       return parsed.ok() ? TextAt(*parsed, {"metadata", "resourceVersion"}) : std::string();
     };
     io.out << NameOf(kind, name)
-           << (!before->ok()                                      ? " created\n"
+           << (!before->ok()                                    ? " created\n"
                : version(before->body) == version(answer->body) ? " unchanged\n"
-                                                                  : " configured\n");
+                                                                : " configured\n");
     return 0;
   });
 }
@@ -305,7 +306,8 @@ int RunLogs(Words words, CommandIo& io) {
 }
 
 int RunDelete(Words words, CommandIo& io) {
-  Command command(io, "delete", "Deletes objects, by name or as files describe them.", "[KIND NAME...]");
+  Command command(io, "delete", "Deletes objects, by name or as files describe them.",
+                  "[KIND NAME...]");
   command.AddNamespace();
   command.AddFiles();
   int64_t grace = -1;
@@ -341,7 +343,8 @@ int RunDelete(Words words, CommandIo& io) {
 }
 
 int RunScale(Words words, CommandIo& io) {
-  Command command(io, "scale", "Sets how many replicas a Deployment or StatefulSet has.", "KIND NAME");
+  Command command(io, "scale", "Sets how many replicas a Deployment or StatefulSet has.",
+                  "KIND NAME");
   command.AddNamespace();
   int64_t replicas = -1;
   command.options.AddInteger("replicas", &replicas, 0, 100000, "how many");

@@ -42,7 +42,11 @@ StoreWatch::~StoreWatch() {
 }
 
 ObjectStore::ObjectStore(control::Loop& loop, uint64_t seed, StoreLimits limits)
-    : loop_(loop), random_(seed), limits_(limits), version_(limits.first_version), alive_(std::make_shared<bool>(true)) {
+    : loop_(loop),
+      random_(seed),
+      limits_(limits),
+      version_(limits.first_version),
+      alive_(std::make_shared<bool>(true)) {
   for (const ResourceKind& kind : AllKinds()) {
     collections_[&kind] = std::make_unique<Collection>();
     collections_[&kind]->forgotten = version_;
@@ -175,7 +179,8 @@ void ObjectStore::Trim(const ResourceKind& kind) {
   if (all.objects.size() < limits_.events_max) return;
   std::vector<ObjectRef> oldest = List(kind, "");
   const size_t drop = std::max<size_t>(1, limits_.events_max / 10);
-  std::partial_sort(oldest.begin(), oldest.begin() + static_cast<std::ptrdiff_t>(drop), oldest.end(),
+  std::partial_sort(oldest.begin(), oldest.begin() + static_cast<std::ptrdiff_t>(drop),
+                    oldest.end(),
                     [](const ObjectRef& a, const ObjectRef& b) { return a->version < b->version; });
   for (size_t i = 0; i < drop; ++i) Remove(oldest[i]);
 }
@@ -241,10 +246,10 @@ ApiResult<ObjectRef> ObjectStore::Delete(const ResourceKind& kind, const ObjectK
   const ObjectRef object = Get(kind, key);
   if (object == nullptr) return NotFound(kind, key.name);
   if (!options.expected_uid.empty() && options.expected_uid != object->uid) {
-    return PreconditionFailed(kind, key.name,
-                              absl::StrCat("Precondition failed: UID in precondition: ",
-                                           options.expected_uid,
-                                           ", UID in object meta: ", object->uid));
+    return PreconditionFailed(
+        kind, key.name,
+        absl::StrCat("Precondition failed: UID in precondition: ", options.expected_uid,
+                     ", UID in object meta: ", object->uid));
   }
   if (!options.expected_version.empty() &&
       options.expected_version != std::to_string(object->version)) {
@@ -258,7 +263,8 @@ ApiResult<ObjectRef> ObjectStore::Delete(const ResourceKind& kind, const ObjectK
   }
   const bool held = !ArrayAt(*object->json, {"metadata", "finalizers"}).empty();
   if (grace <= 0 && !held) return Remove(object);
-  const bool sooner = NumberAt(*object->json, {"metadata", "deletionGracePeriodSeconds"}, 0) > grace;
+  const bool sooner =
+      NumberAt(*object->json, {"metadata", "deletionGracePeriodSeconds"}, 0) > grace;
   if (object->deleting() && !sooner) return object;
   Json copy = *object->json;
   JsonObject& metadata = EnsureObject(copy, {"metadata"});

@@ -145,7 +145,8 @@ class ObjectStore {
   struct Watcher;
 
   [[nodiscard]] Collection& collection(const ResourceKind& kind) const;
-  ObjectRef Put(const ResourceKind& kind, const ObjectKey& key, Json object, const ObjectRef& before);
+  ObjectRef Put(const ResourceKind& kind, const ObjectKey& key, Json object,
+                const ObjectRef& before);
   ObjectRef Remove(const ObjectRef& object);
   void Record(Change change);
   [[nodiscard]] bool Awaited(const Change& change) const;

@@ -1,10 +1,9 @@
 #include "k8s/local/pod_address.h"
 
+#include <absl/strings/str_cat.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <absl/strings/str_cat.h>
 
 namespace rouse::k8s::local {
 

@@ -107,19 +107,16 @@ absl::Status Environment::AddKey(const std::string& name, const ResourceKind& ki
   const std::string holder = TextAt(reference, {"name"});
   const std::string key = TextAt(reference, {"key"});
   const ObjectRef object = store_.Get(kind, {pod_.key.ns, holder});
-  const std::optional<std::string> value =
-      object == nullptr ? std::nullopt : ValueOf(*object, key);
+  const std::optional<std::string> value = object == nullptr ? std::nullopt : ValueOf(*object, key);
   if (value) {
     Set(name, *value);
     return absl::OkStatus();
   }
   if (FlagAt(reference, {"optional"})) return absl::OkStatus();
-  return absl::InvalidArgumentError(object == nullptr
-                                        ? absl::StrCat(std::string(kind.singular), " \"", holder,
-                                                       "\" not found")
-                                        : absl::StrCat("couldn't find key ", key, " in ",
-                                                       std::string(kind.kind), " ", pod_.key.ns,
-                                                       "/", holder));
+  return absl::InvalidArgumentError(
+      object == nullptr ? absl::StrCat(std::string(kind.singular), " \"", holder, "\" not found")
+                        : absl::StrCat("couldn't find key ", key, " in ", std::string(kind.kind),
+                                       " ", pod_.key.ns, "/", holder));
 }
 
 absl::Status Environment::AddFrom(const std::string& name, const Json& source) {
@@ -138,8 +135,8 @@ absl::Status Environment::AddFrom(const std::string& name, const Json& source) {
 }
 
 absl::Status Environment::AddAll(const Json& source) {
-  for (const auto& [member, kind] : {std::pair{"configMapRef", &ConfigMapKind()},
-                                     std::pair{"secretRef", &SecretKind()}}) {
+  for (const auto& [member, kind] :
+       {std::pair{"configMapRef", &ConfigMapKind()}, std::pair{"secretRef", &SecretKind()}}) {
     const std::string name = TextAt(source, {member, "name"});
     if (name.empty()) continue;
     const ObjectRef object = store_.Get(*kind, {pod_.key.ns, name});

@@ -74,8 +74,8 @@ void PodLogStreams::Start(const ApiTarget& target, PodLogs* logs,
     return responder->Respond(200, {{"Content-Type", "text/plain"}}, std::string(shown));
   }
   const uint64_t id = next_++;
-  auto stream = std::make_unique<Stream>(
-      Stream{target.key(), logs, *path, offset, std::move(responder), 0});
+  auto stream =
+      std::make_unique<Stream>(Stream{target.key(), logs, *path, offset, std::move(responder), 0});
   stream->responder->Begin(200, {{"Content-Type", "text/plain"}});
   if (!shown.empty() && !stream->responder->Write(std::string(shown)).ok()) return;
   stream->responder->OnGone([this, id, alive = alive_] {
@@ -92,7 +92,8 @@ void PodLogStreams::Follow(uint64_t id) {
   const auto found = streams_.find(id);
   if (found == streams_.end()) return;
   Stream& stream = *found->second;
-  const bool open = stream.logs->LogOpen(stream.pod);  // Asked first, so that the last words are read.
+  const bool open =
+      stream.logs->LogOpen(stream.pod);  // Asked first, so that the last words are read.
   std::string text = ReadFrom(stream.path, stream.offset, kLogBytesMax);
   if (!text.empty() && !stream.responder->Write(std::move(text)).ok()) {
     stream.responder->Abort();

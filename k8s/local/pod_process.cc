@@ -56,8 +56,8 @@ void PodProcess::Start() {
   const Duration delay = StartDelayOf(*pod_);
   if (delay == Duration::zero()) return Launch();
   WriteStatus();
-  start_timer_ = host_.network.loop().At(Later(host_.network.loop().now(), delay),
-                                         [this] { Launch(); });
+  start_timer_ =
+      host_.network.loop().At(Later(host_.network.loop().now(), delay), [this] { Launch(); });
 }
 
 void PodProcess::Launch() {
@@ -98,8 +98,7 @@ void PodProcess::Launch() {
   WriteStatus();
   host_.events.Normal(*pod_, "Started",
                       absl::StrCat("Started container ", ContainerName(*pod_), " as process ",
-                                   child_, " with POD_IP=", place_.address,
-                                   " PORT=", place_.port));
+                                   child_, " with POD_IP=", place_.address, " PORT=", place_.port));
 }
 
 /// The process could not be started; that is tried again like a crash.
@@ -111,8 +110,8 @@ void PodProcess::FailStart(std::string_view why) {
   waiting_reason_ = "RunContainerError";
   waiting_message_ = std::string(why);
   WriteStatus();
-  start_timer_ = host_.network.loop().At(Later(host_.network.loop().now(), backoff_),
-                                         [this] { Launch(); });
+  start_timer_ =
+      host_.network.loop().At(Later(host_.network.loop().now(), backoff_), [this] { Launch(); });
 }
 
 std::unique_ptr<Prober> PodProcess::NewProber(const char* name, bool verdict,
@@ -150,8 +149,8 @@ void PodProcess::StartProbes() {
   const Json* probe = Find(FirstContainer(*pod_), {"startupProbe"});
   const int64_t allowed = std::max<int64_t>(1, NumberAt(*probe, {"failureThreshold"}, 3));
   const int64_t period = std::max<int64_t>(1, NumberAt(*probe, {"periodSeconds"}, 10));
-  const Duration patience = std::chrono::seconds(
-      NumberAt(*probe, {"initialDelaySeconds"}, 0) + allowed * period);
+  const Duration patience =
+      std::chrono::seconds(NumberAt(*probe, {"initialDelaySeconds"}, 0) + allowed * period);
   start_timer_ = host_.network.loop().At(Later(host_.network.loop().now(), patience), [this] {
     start_timer_ = 0;
     if (startup_ != nullptr) KillForProbe("startup");
@@ -181,8 +180,8 @@ void PodProcess::KillForProbe(std::string_view which) {
                       absl::StrCat("Container ", ContainerName(*pod_), " failed ",
                                    std::string(which), " probe, will be restarted"));
   host_.children.Signal(child_, SIGTERM);
-  const Duration grace = std::chrono::seconds(
-      NumberAt(*pod_->json, {"spec", "terminationGracePeriodSeconds"}, 30));
+  const Duration grace =
+      std::chrono::seconds(NumberAt(*pod_->json, {"spec", "terminationGracePeriodSeconds"}, 30));
   kill_timer_ = host_.network.loop().At(Later(host_.network.loop().now(), grace), [this] {
     kill_timer_ = 0;
     if (child_ != 0) host_.children.Signal(child_, SIGKILL);
@@ -227,21 +226,22 @@ void PodProcess::RestartOrRest(int code) {
   }
   if (host_.network.loop().now() - exec_time_ >= kRestartBackoffReset) backoff_ = Duration::zero();
   const Duration wait = backoff_;
-  backoff_ = wait == Duration::zero() ? kRestartBackoffFirst : std::min(wait * 2, kRestartBackoffMost);
+  backoff_ =
+      wait == Duration::zero() ? kRestartBackoffFirst : std::min(wait * 2, kRestartBackoffMost);
   ++restarts_;
   state_ = State::kBackingOff;
   waiting_reason_ = "CrashLoopBackOff";
-  waiting_message_ = absl::StrCat("back-off ", Milliseconds(wait) / 1000,
-                                  "s restarting failed container=", ContainerName(*pod_),
-                                  " pod=", pod_->key.name);
+  waiting_message_ =
+      absl::StrCat("back-off ", Milliseconds(wait) / 1000,
+                   "s restarting failed container=", ContainerName(*pod_), " pod=", pod_->key.name);
   if (wait > Duration::zero()) {
     host_.events.Warning(*pod_, "BackOff",
-                         absl::StrCat("Back-off restarting failed container ",
-                                      ContainerName(*pod_), " in pod ", pod_->key.name));
+                         absl::StrCat("Back-off restarting failed container ", ContainerName(*pod_),
+                                      " in pod ", pod_->key.name));
     WriteStatus();
   }
-  start_timer_ = host_.network.loop().At(Later(host_.network.loop().now(), wait),
-                                         [this] { Launch(); });
+  start_timer_ =
+      host_.network.loop().At(Later(host_.network.loop().now(), wait), [this] { Launch(); });
 }
 
 void PodProcess::Update(ObjectRef pod) {
@@ -278,8 +278,8 @@ void PodProcess::StopProcess() {
   };
   const Json& container = FirstContainer(*pod_);
   if (const auto seconds = NumberAt(container, {"lifecycle", "preStop", "sleep", "seconds"})) {
-    host_.network.loop().At(
-        Later(host_.network.loop().now(), std::chrono::seconds(*seconds)), terminate);
+    host_.network.loop().At(Later(host_.network.loop().now(), std::chrono::seconds(*seconds)),
+                            terminate);
     return;
   }
   ChildSpec hook{{}, command_.environment, command_.working_dir, log_ ? log_->descriptor() : -1};
@@ -287,8 +287,7 @@ void PodProcess::StopProcess() {
     hook.argv.push_back(TextAt(word, {}));
   }
   if (!hook.argv.empty()) {
-    const auto started =
-        host_.children.Start(hook, [terminate](ChildEnd) mutable { terminate(); });
+    const auto started = host_.children.Start(hook, [terminate](ChildEnd) mutable { terminate(); });
     if (started.ok()) return;
     host_.events.Warning(*pod_, "FailedPreStopHook", std::string(started.status().message()));
   }

@@ -119,8 +119,8 @@ void WriteStatus(ObjectStore& store, const StoredObject& object, const Counts& c
       const bool available = counts.ready >= counts.wanted;
       SetCondition(copy, "Available", available,
                    available ? "MinimumReplicasAvailable" : "MinimumReplicasUnavailable", now);
-      const bool complete = available && counts.updated == counts.wanted &&
-                            counts.replicas == counts.wanted;
+      const bool complete =
+          available && counts.updated == counts.wanted && counts.replicas == counts.wanted;
       SetCondition(copy, "Progressing", true,
                    complete ? "NewReplicaSetAvailable" : "ReplicaSetUpdated", now);
     } else {
@@ -172,10 +172,10 @@ void ReconcileDeployment(ObjectStore& store, const StoredObject& deployment) {
   if (!old.empty()) missing = std::min(missing, wanted + 1 - active);
   if (recreate && leaving) missing = 0;
   for (int64_t i = 0; i < missing; ++i) {
-    const std::string name = absl::StrCat(deployment.key.name, "-", hash, "-", store.RandomSuffix());
-    ApiResult<ObjectRef> made =
-        store.Create(PodKind(), deployment.key.ns,
-                     PodFromTemplate(deployment, name, kTemplateHashLabel, hash));
+    const std::string name =
+        absl::StrCat(deployment.key.name, "-", hash, "-", store.RandomSuffix());
+    ApiResult<ObjectRef> made = store.Create(
+        PodKind(), deployment.key.ns, PodFromTemplate(deployment, name, kTemplateHashLabel, hash));
     if (made.ok()) current.push_back(*made);
   }
   SortForRemoval(current);

@@ -45,8 +45,8 @@ void PodProcess::FillConditions(Json& pod) const {
         {"lastTransitionTime", same ? TextAt(*before, {"lastTransitionTime"}) : now}};
     if (!holds) {
       condition["reason"] = "ContainersNotReady";
-      condition["message"] =
-          absl::StrCat("containers with unready status: [", TextAt(FirstContainer(*pod_), {"name"}), "]");
+      condition["message"] = absl::StrCat("containers with unready status: [",
+                                          TextAt(FirstContainer(*pod_), {"name"}), "]");
     }
     kept.push_back(std::move(condition));
   };
@@ -59,10 +59,10 @@ void PodProcess::FillConditions(Json& pod) const {
 
 void PodProcess::FillStatus(Json& pod) const {
   json::object& status = EnsureObject(pod, {"status"});
-  status["phase"] = !final_phase_.empty()        ? final_phase_
-                    : launched_ && child_ != 0   ? std::string("Running")
-                    : last_end_                  ? std::string("Running")
-                                                 : std::string("Pending");
+  status["phase"] = !final_phase_.empty()      ? final_phase_
+                    : launched_ && child_ != 0 ? std::string("Running")
+                    : last_end_                ? std::string("Running")
+                                               : std::string("Pending");
   status["hostIP"] = "127.0.0.1";
   status["qosClass"] = "BestEffort";
   if (!status.contains("startTime")) {
@@ -83,11 +83,11 @@ void PodProcess::FillStatus(Json& pod) const {
                      {"lastState", json::object()}};
   if (child_ != 0) entry["containerID"] = absl::StrCat("process://", child_);
   if (last_end_ && final_phase_.empty()) {
-    entry["lastState"] =
-        json::object{{"terminated", json::object{{"exitCode", last_end_->code},
-                                                 {"reason", last_end_->code == 0 ? "Completed" : "Error"},
-                                                 {"startedAt", TimeText(last_end_->started)},
-                                                 {"finishedAt", TimeText(last_end_->finished)}}}};
+    entry["lastState"] = json::object{
+        {"terminated", json::object{{"exitCode", last_end_->code},
+                                    {"reason", last_end_->code == 0 ? "Completed" : "Error"},
+                                    {"startedAt", TimeText(last_end_->started)},
+                                    {"finishedAt", TimeText(last_end_->finished)}}}};
   }
   status["containerStatuses"] = json::array{std::move(entry)};
   FillConditions(pod);
@@ -102,9 +102,9 @@ void PodProcess::WriteStatus() {
       Ensure(pod, {"metadata", "annotations", kPortAnnotation}) = std::to_string(place_.port);
     }
     if (child_ != 0) {
-      Ensure(pod, {"metadata", "annotations", kExecTimeAnnotation}) =
-          std::to_string(
-              std::chrono::duration_cast<std::chrono::nanoseconds>(started_.time_since_epoch()).count());
+      Ensure(pod, {"metadata", "annotations", kExecTimeAnnotation}) = std::to_string(
+          std::chrono::duration_cast<std::chrono::nanoseconds>(started_.time_since_epoch())
+              .count());
     }
     FillStatus(pod);
     return {};

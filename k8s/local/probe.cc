@@ -1,15 +1,15 @@
 #include "k8s/local/probe.h"
 
 #include <algorithm>
-#include <arpa/inet.h>
 #include <cerrno>
 #include <csignal>
+
+#include <absl/strings/str_cat.h>
+#include <arpa/inet.h>
+#include <boost/json.hpp>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <absl/strings/str_cat.h>
-#include <boost/json.hpp>
 
 #include "k8s/local/pod_facts.h"
 
@@ -35,8 +35,10 @@ ProbePlan ProbePlan::Of(const Json& probe, const StoredObject& pod, const PodPla
                         const PodCommand& command) {
   ProbePlan plan;
   plan.initial_delay = SecondsAt(probe, {"initialDelaySeconds"}, 0);
-  plan.period = std::max<Duration>(SecondsAt(probe, {"periodSeconds"}, 10), std::chrono::seconds(1));
-  plan.timeout = std::max<Duration>(SecondsAt(probe, {"timeoutSeconds"}, 1), std::chrono::seconds(1));
+  plan.period =
+      std::max<Duration>(SecondsAt(probe, {"periodSeconds"}, 10), std::chrono::seconds(1));
+  plan.timeout =
+      std::max<Duration>(SecondsAt(probe, {"timeoutSeconds"}, 1), std::chrono::seconds(1));
   plan.success_threshold = static_cast<int>(NumberAt(probe, {"successThreshold"}, 1));
   plan.failure_threshold = static_cast<int>(NumberAt(probe, {"failureThreshold"}, 3));
   if (const Json* http = Find(probe, {"httpGet"})) {
@@ -54,7 +56,8 @@ ProbePlan ProbePlan::Of(const Json& probe, const StoredObject& pod, const PodPla
     }
   } else if (const Json* exec = Find(probe, {"exec"})) {
     plan.kind = Kind::kExec;
-    for (const Json& word : ArrayAt(*exec, {"command"})) plan.command.argv.push_back(TextAt(word, {}));
+    for (const Json& word : ArrayAt(*exec, {"command"}))
+      plan.command.argv.push_back(TextAt(word, {}));
     plan.command.environment = command.environment;
     plan.command.working_dir = command.working_dir;
   } else if (const Json* grpc = Find(probe, {"grpc"})) {
@@ -95,9 +98,12 @@ void Prober::Ask() {
     Answer(false, "timed out");
   });
   switch (plan_.kind) {
-    case ProbePlan::Kind::kHttp: return AskHttp();
-    case ProbePlan::Kind::kTcp: return AskTcp();
-    case ProbePlan::Kind::kExec: return AskExec();
+    case ProbePlan::Kind::kHttp:
+      return AskHttp();
+    case ProbePlan::Kind::kTcp:
+      return AskTcp();
+    case ProbePlan::Kind::kExec:
+      return AskExec();
   }
 }
 
@@ -144,9 +150,9 @@ void Prober::AskTcp() {
         connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address);
     if (result == 0) return Answer(true, "");
     if (errno != EINPROGRESS) {
-      return Answer(false, absl::StrCat("dial tcp ", plan_.origin.host, ":", plan_.origin.port,
-                                        ": connect: ", errno == ECONNREFUSED ? "connection refused"
-                                                                             : "failed"));
+      return Answer(
+          false, absl::StrCat("dial tcp ", plan_.origin.host, ":", plan_.origin.port, ": connect: ",
+                              errno == ECONNREFUSED ? "connection refused" : "failed"));
     }
   }
   pollfd state{socket_, POLLOUT, 0};

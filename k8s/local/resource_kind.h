@@ -11,7 +11,7 @@
 namespace rouse::k8s::local {
 
 struct ResourceKind {
-  std::string_view group;    ///< empty: core
+  std::string_view group;  ///< empty: core
   std::string_view version;
   std::string_view plural;
   std::string_view singular;

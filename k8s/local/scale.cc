@@ -36,11 +36,11 @@ ApiResult<ObjectRef> WriteScale(ObjectStore& store, const StoredObject& object, 
   static constexpr ResourceKind kScale{"autoscaling", "v1", "scales", "scale", "Scale", ""};
   const int64_t replicas = NumberAt(scale, {"spec", "replicas"}, 0);
   if (replicas < 0) {
-    return Invalid(kScale, object.key.name,
-                   {{"FieldValueInvalid",
-                     absl::StrCat("Invalid value: ", replicas,
-                                  ": must be greater than or equal to 0"),
-                     "spec.replicas"}});
+    return Invalid(
+        kScale, object.key.name,
+        {{"FieldValueInvalid",
+          absl::StrCat("Invalid value: ", replicas, ": must be greater than or equal to 0"),
+          "spec.replicas"}});
   }
   if (const std::string name = TextAt(scale, {"metadata", "name"}, object.key.name);
       name != object.key.name) {

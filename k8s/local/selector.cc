@@ -86,14 +86,17 @@ bool Holds(const LabelSelector::Requirement& requirement, const TextMap& labels)
   using Operator = LabelSelector::Operator;
   const auto found = labels.find(requirement.key);
   const bool exists = found != labels.end();
-  const bool listed =
-      exists && std::find(requirement.values.begin(), requirement.values.end(), found->second) !=
-                    requirement.values.end();
+  const bool listed = exists && std::find(requirement.values.begin(), requirement.values.end(),
+                                          found->second) != requirement.values.end();
   switch (requirement.op) {
-    case Operator::kIn: return listed;
-    case Operator::kNotIn: return !listed;
-    case Operator::kExists: return exists;
-    case Operator::kNotExists: return !exists;
+    case Operator::kIn:
+      return listed;
+    case Operator::kNotIn:
+      return !listed;
+    case Operator::kExists:
+      return exists;
+    case Operator::kNotExists:
+      return !exists;
   }
   return false;
 }
@@ -151,13 +154,18 @@ std::string LabelSelector::text() const {
     const std::string values = absl::StrJoin(requirement.values, ",");
     switch (requirement.op) {
       case Operator::kIn:
-        parts.push_back(requirement.values.size() == 1
-                            ? requirement.key + "=" + values
-                            : requirement.key + " in (" + values + ")");
+        parts.push_back(requirement.values.size() == 1 ? requirement.key + "=" + values
+                                                       : requirement.key + " in (" + values + ")");
         break;
-      case Operator::kNotIn: parts.push_back(requirement.key + " notin (" + values + ")"); break;
-      case Operator::kExists: parts.push_back(requirement.key); break;
-      case Operator::kNotExists: parts.push_back("!" + requirement.key); break;
+      case Operator::kNotIn:
+        parts.push_back(requirement.key + " notin (" + values + ")");
+        break;
+      case Operator::kExists:
+        parts.push_back(requirement.key);
+        break;
+      case Operator::kNotExists:
+        parts.push_back("!" + requirement.key);
+        break;
     }
   }
   return absl::StrJoin(parts, ",");

@@ -1,13 +1,13 @@
 #include "k8s/local/serve_command.h"
 
 #include <csignal>
-#include <fcntl.h>
 #include <filesystem>
 #include <iostream>
 #include <random>
-#include <unistd.h>
 
 #include <absl/strings/str_cat.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "common/control/real_network.h"
 #include "common/control/self_signed.h"
@@ -36,8 +36,9 @@ struct ServeConfig {
 void AddOptions(app::Options& options, ServeConfig& config) {
   options.AddText("host", &config.host, "address to listen on");
   options.AddInteger("port", &config.port, 0, 65535, "port to listen on; 0: any free one");
-  options.AddText("data-dir", &config.data_dir,
-                  "folder for logs and the kubeconfig; default: a temporary one, removed at the end");
+  options.AddText(
+      "data-dir", &config.data_dir,
+      "folder for logs and the kubeconfig; default: a temporary one, removed at the end");
   options.AddText("kubeconfig-out", &config.kubeconfig_out,
                   "file to write the kubeconfig to; default: kubeconfig in the data folder");
   options.AddSecret("token", &config.token, "bearer token that callers must send; empty: none");

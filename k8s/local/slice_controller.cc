@@ -48,10 +48,9 @@ json::object EndpointOf(const StoredObject& pod, bool publish_not_ready) {
                                   {"serving", ready},
                                   {"terminating", leaving}}},
       {"nodeName", TextAt(*pod.json, {"spec", "nodeName"})},
-      {"targetRef", json::object{{"kind", "Pod"},
-                                 {"namespace", pod.key.ns},
-                                 {"name", pod.key.name},
-                                 {"uid", pod.uid}}}};
+      {"targetRef",
+       json::object{
+           {"kind", "Pod"}, {"namespace", pod.key.ns}, {"name", pod.key.name}, {"uid", pod.uid}}}};
 }
 
 struct Slice {
@@ -99,8 +98,9 @@ void FillSlice(Json& object, const StoredObject& service, const Slice& slice) {
 
 std::vector<ObjectRef> SlicesOf(const ObjectStore& store, const ObjectKey& service) {
   std::vector<ObjectRef> slices = store.List(EndpointSliceKind(), service.ns);
-  const LabelSelector ours = LabelSelector::FromMap(
-      {{std::string(kServiceLabel), service.name}, {std::string(kManagedBy), std::string(kManager)}});
+  const LabelSelector ours =
+      LabelSelector::FromMap({{std::string(kServiceLabel), service.name},
+                              {std::string(kManagedBy), std::string(kManager)}});
   std::erase_if(slices, [&](const ObjectRef& slice) { return !ours.Matches(slice->labels); });
   return slices;
 }
@@ -139,9 +139,8 @@ void SliceController::Reconcile(const ObjectKey& key) {
   if (service == nullptr || SelectorOf(*service->json).empty()) return RemoveSlices(key);
   std::vector<ObjectRef> existing = SlicesOf(store_, key);
   for (const Slice& wanted : WantedSlices(store_, *service)) {
-    const auto found = std::find_if(existing.begin(), existing.end(), [&](const ObjectRef& slice) {
-      return Fits(*slice, wanted);
-    });
+    const auto found = std::find_if(existing.begin(), existing.end(),
+                                    [&](const ObjectRef& slice) { return Fits(*slice, wanted); });
     if (found != existing.end()) {
       const ObjectKey slice = (*found)->key;
       existing.erase(found);

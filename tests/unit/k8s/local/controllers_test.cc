@@ -29,15 +29,20 @@ struct ClusterFixture : StoreFixture {
   }
   void Run(const ObjectRef& pod, bool ready = true) {
     ++addresses;
-    REQUIRE(store.Write(PodKind(), pod->key, WritePart::kAll, [&](Json& copy) -> ApiError {
-      Ensure(copy, {"spec", "nodeName"}) = "n";
-      Ensure(copy, {"metadata", "annotations", kPortAnnotation}) = std::to_string(20000 + addresses);
-      Ensure(copy, {"status", "phase"}) = "Running";
-      Ensure(copy, {"status", "podIP"}) = "127.1.1." + std::to_string(addresses);
-      Ensure(copy, {"status", "conditions"}) = boost::json::array{
-          boost::json::object{{"type", "Ready"}, {"status", ready ? "True" : "False"}}};
-      return {};
-    }).ok());
+    REQUIRE(store
+                .Write(PodKind(), pod->key, WritePart::kAll,
+                       [&](Json& copy) -> ApiError {
+                         Ensure(copy, {"spec", "nodeName"}) = "n";
+                         Ensure(copy, {"metadata", "annotations", kPortAnnotation}) =
+                             std::to_string(20000 + addresses);
+                         Ensure(copy, {"status", "phase"}) = "Running";
+                         Ensure(copy, {"status", "podIP"}) = "127.1.1." + std::to_string(addresses);
+                         Ensure(copy, {"status", "conditions"}) =
+                             boost::json::array{boost::json::object{
+                                 {"type", "Ready"}, {"status", ready ? "True" : "False"}}};
+                         return {};
+                       })
+                .ok());
     Settle();
   }
   void RunAll() {
@@ -94,7 +99,9 @@ TEST_CASE("a lower count removes pods that are not ready, then the newest") {
   f.Run(pods[3]);
   REQUIRE(f.Set(web, {"spec", "replicas"}, 2).ok());
   f.Settle();
-  const auto left = [&](const ObjectRef& pod) { return IsActive(*f.Get(PodKind(), pod->key.name)); };
+  const auto left = [&](const ObjectRef& pod) {
+    return IsActive(*f.Get(PodKind(), pod->key.name));
+  };
   CHECK(left(pods[0]));
   CHECK_FALSE(left(pods[1]));
   CHECK(left(pods[2]));
@@ -122,10 +129,13 @@ TEST_CASE("a changed template rolls: one more at most, none ready goes before it
   const ObjectRef web = f.Deploy(3);
   f.Settle();
   f.RunAll();
-  REQUIRE(f.store.Write(DeploymentKind(), web->key, WritePart::kMain, [&](Json& copy) -> ApiError {
-    copy = Parsed(ClusterFixture::DeploymentText(3, "2"));
-    return {};
-  }).ok());
+  REQUIRE(f.store
+              .Write(DeploymentKind(), web->key, WritePart::kMain,
+                     [&](Json& copy) -> ApiError {
+                       copy = Parsed(ClusterFixture::DeploymentText(3, "2"));
+                       return {};
+                     })
+              .ok());
   f.Settle();
   const auto image = [](const ObjectRef& pod) {
     return TextAt(ArrayAt(*pod->json, {"spec", "containers"})[0], {"image"});
@@ -167,17 +177,21 @@ TEST_CASE("a StatefulSet starts in order, by name, and shrinks from the top") {
   CHECK(f.Pods()[0]->key.name == "web-0");
 }
 
-TEST_CASE("a changed StatefulSet replaces its pods one at a time, and a parallel one starts at once") {
+TEST_CASE(
+    "a changed StatefulSet replaces its pods one at a time, and a parallel one starts at once") {
   ClusterFixture f;
   const ObjectRef set = f.Add(StatefulSetKind(), ClusterFixture::DeploymentText(3, "1"));
   REQUIRE(f.Set(set, {"spec", "podManagementPolicy"}, "Parallel").ok());
   f.Settle();
   CHECK(f.Pods().size() == 3);
   f.RunAll();
-  REQUIRE(f.store.Write(StatefulSetKind(), set->key, WritePart::kMain, [&](Json& copy) -> ApiError {
-    copy = Parsed(ClusterFixture::DeploymentText(3, "2"));
-    return {};
-  }).ok());
+  REQUIRE(f.store
+              .Write(StatefulSetKind(), set->key, WritePart::kMain,
+                     [&](Json& copy) -> ApiError {
+                       copy = Parsed(ClusterFixture::DeploymentText(3, "2"));
+                       return {};
+                     })
+              .ok());
   for (int round = 0; round < 6; ++round) {
     f.Settle();
     CHECK(f.Active().size() >= 2);

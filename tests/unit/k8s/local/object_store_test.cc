@@ -45,7 +45,8 @@ TEST_CASE("generateName makes different names") {
 
 TEST_CASE("a write moves the version, a change of the spec the generation, and no change nothing") {
   StoreFixture f;
-  const ObjectRef made = f.Add(DeploymentKind(), R"({"metadata":{"name":"a"},"spec":{"replicas":1}})");
+  const ObjectRef made =
+      f.Add(DeploymentKind(), R"({"metadata":{"name":"a"},"spec":{"replicas":1}})");
   const ApiResult<ObjectRef> labelled = f.Set(made, {"metadata", "labels", "x"}, "y");
   REQUIRE(labelled.ok());
   CHECK((*labelled)->version > made->version);
@@ -59,10 +60,11 @@ TEST_CASE("a write moves the version, a change of the spec the generation, and n
 
 TEST_CASE("a write that names another version than the current one conflicts") {
   StoreFixture f;
-  const ObjectRef made = f.Add(DeploymentKind(), R"({"metadata":{"name":"a"},"spec":{"replicas":1}})");
+  const ObjectRef made =
+      f.Add(DeploymentKind(), R"({"metadata":{"name":"a"},"spec":{"replicas":1}})");
   REQUIRE(f.Set(made, {"spec", "replicas"}, 2).ok());
-  const ApiResult<ObjectRef> late = f.store.Write(
-      DeploymentKind(), made->key, WritePart::kMain, [&](Json& copy) -> ApiError {
+  const ApiResult<ObjectRef> late =
+      f.store.Write(DeploymentKind(), made->key, WritePart::kMain, [&](Json& copy) -> ApiError {
         copy = *made->json;
         Ensure(copy, {"spec", "replicas"}) = 3;
         return {};
@@ -77,7 +79,8 @@ TEST_CASE("a write that names another version than the current one conflicts") {
 
 TEST_CASE("status and the rest are written apart") {
   StoreFixture f;
-  const ObjectRef made = f.Add(DeploymentKind(), R"({"metadata":{"name":"a"},"spec":{"replicas":1}})");
+  const ObjectRef made =
+      f.Add(DeploymentKind(), R"({"metadata":{"name":"a"},"spec":{"replicas":1}})");
   const auto both = [](Json& copy) -> ApiError {
     Ensure(copy, {"spec", "replicas"}) = 9;
     Ensure(copy, {"status", "replicas"}) = 9;
@@ -140,7 +143,8 @@ TEST_CASE("deletion heeds preconditions and finalizers") {
   StoreFixture f;
   const ObjectRef made =
       f.Add(ConfigMapKind(), R"({"metadata":{"name":"a","finalizers":["x/y"]}})");
-  CHECK(f.store.Delete(ConfigMapKind(), made->key, DeleteOptions::Exactly("other")).error().code == 409);
+  CHECK(f.store.Delete(ConfigMapKind(), made->key, DeleteOptions::Exactly("other")).error().code ==
+        409);
   DeleteOptions old;
   old.expected_version = "1";
   CHECK(f.store.Delete(ConfigMapKind(), made->key, old).error().reason == "Conflict");

@@ -64,7 +64,8 @@ TEST_CASE("a Deployment's selector has labels and expressions") {
 }
 
 TEST_CASE("field selectors read the fields that a kind offers") {
-  const Json pod = Parsed(R"({"metadata":{"name":"p","namespace":"n"},"status":{"phase":"Running"}})");
+  const Json pod =
+      Parsed(R"({"metadata":{"name":"p","namespace":"n"},"status":{"phase":"Running"}})");
   const auto matches = [&](const char* text) {
     const ApiResult<FieldSelector> selector = FieldSelector::Parse(PodKind(), text);
     INFO(text);
