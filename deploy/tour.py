@@ -69,11 +69,9 @@ class Cluster:
         status, _, body = get(self.autoscaler, "/decisions")
         if status != 200:
             return None
-        stamps = []
-        for decision in json.loads(body).get("decisions", []):
-            if decision.get("workload") == f"{NAMESPACE}/{name}" and decision.get("written_at"):
-                stamps.append(datetime.datetime.fromisoformat(
-                    decision["written_at"].replace("Z", "+00:00")).timestamp())
+        stamps = [entry["at_unix_ms"] / 1000 for workload in json.loads(body)["decisions"]
+                  if workload["workload"] == f"{NAMESPACE}/{name}"
+                  for entry in workload["entries"] if entry.get("wanted", 0) > 0]
         return max(stamps, default=None)
 
 
@@ -104,16 +102,15 @@ def cold_start(cluster, proxy, name):
 
     rows = [(0.0, "request held by rouse-proxy")]
     phases = server_timing(headers.get("server-timing"))
-    at = 0.0
-    for phase, text in (("reported", "reported to rouse-autoscaler"), ("endpoint", "pod's address known"),
-                        ("probe", "pod found ready by the proxy's own probe"), ("slot", "request sent on")):
-        if phase in phases:
-            at += phases[phase]
-            rows.append((at, text))
+    if "wake" in phases:
+        rows.append((phases["wake"], "reported to rouse-autoscaler"))
+        rows.append((phases["wake"] + phases.get("pod", 0), "pod found ready by the proxy's own probe"))
+    if "held" in phases:
+        rows.append((phases["held"], "request sent on to the pod"))
     for stamp, text in ((cluster.scale_written(name), "scale written: 0 -> 1"),
                         (cluster.pod_started(name), "process started")):
-        if stamp and began - 0.001 <= stamp <= began + whole / 1000 + 1:
-            rows.append(((stamp - began) * 1000, text))
+        if stamp and began - 0.002 <= stamp <= began + whole / 1000:
+            rows.append((max(0.0, (stamp - began) * 1000), text))
     rows.append((whole, "first byte at the client"))
     for at, text in sorted(rows):
         print(f"    {at:9.1f} ms  {text}")

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = pathlib.Path(os.environ.get("ROUSE_BIN", ROOT / "build/release/bin"))
+BIN = pathlib.Path(os.environ.get("TEST_BIN", ROOT / "build/release/bin"))
 START_WITHIN_SECONDS = 20
 TURN_SECONDS = 0.01
 

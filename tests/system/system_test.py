@@ -103,7 +103,7 @@ class Wake(unittest.TestCase):
         run(Connection(self.cluster.proxy_port).request(host))
         for port, path, expected in (
                 (self.cluster.proxy_admin, "/workloads", "default/seen"),
-                (self.cluster.proxy_admin, "/config", "hold-timeout"),
+                (self.cluster.proxy_admin, "/config", "parked-max"),
                 (self.cluster.scaler_admin, "/workloads", "default/seen"),
                 (self.cluster.scaler_admin, "/decisions", "default/seen")):
             with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
