@@ -113,7 +113,8 @@ Error Admission::Park(Waiter& waiter, http::ServerStream& stream) {
   if (waiter.cold) BeginColdStart(workload);
   if (first) ProbeStarting(workload);
   Publish(waiter);
-  // It is published: whoever frees a slot from now on sees it. What was freed before, this looks for.
+  // It is published: whoever frees a slot from now on sees it. What was freed before, this looks
+  // for.
   if (workload.has_ready_endpoint()) {
     MarkRunnable(workload);
     StartRounds();
@@ -221,7 +222,7 @@ void Admission::ClientGone(void* context) {
 
 void Admission::FailParked(const Error& error) {
   for (const WorkloadRef& workload : workloads_) {
-    while (workload && !workload->parked_.empty()) Fail(*workload->parked_.front(), error);
+    while (workload && !workload->parked_.empty()) Fail(*FrontOf(workload->parked_), error);
   }
 }
 
@@ -243,7 +244,7 @@ void Admission::CheckInvariants() const {
     uint32_t waiters = 0;
     uint32_t unpublished = 0;
     uint64_t held = 0;
-    for (const Waiter* at = workload->parked_.front(); at != nullptr; at = at->next) {
+    for (const Waiter* at = FrontOf(workload->parked_); at != nullptr; at = NextOf(*at)) {
       CHECK(at->outcome == Waiter::Outcome::kWaiting);
       CHECK(&at->workload == workload.get());
       CHECK(at->next == nullptr || at->arrival <= at->next->arrival);

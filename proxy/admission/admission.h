@@ -1,10 +1,13 @@
 #pragma once
-// What:      Admission: a slot at once where one is free, else park; resume oldest first when a snapshot, an
-//            early probe or a freed slot allows it; expire, refuse.
-// Owner:     DataPlane, one per shard; outlives every exchange, slot and workload reference of the shard.
-// Limits:    AdmissionLimits; per workload parked_max of its policy and `concurrency_limit` per endpoint.
-// Invariant: every Acquire ends exactly once. Parked, no endpoint ready: a wake has been asked for. Limited:
-//            nobody overtakes on any shard (README, "Order"). CheckInvariants walks everything.
+// What:      Admission: a slot at once where one is free, else park; resume oldest first when a
+//            snapshot, an early probe or a freed slot allows it; expire, refuse.
+// Owner:     DataPlane, one per shard; outlives every exchange, slot and workload reference of the
+//            shard.
+// Limits:    AdmissionLimits; per workload parked_max of its policy and `concurrency_limit` per
+//            endpoint.
+// Invariant: every Acquire ends exactly once. Parked, no endpoint ready: a wake has been asked for.
+//            Limited: nobody overtakes on any shard (README, "Order"). CheckInvariants walks
+//            everything.
 // Never:     reads or writes bytes, dials, or answers clients.
 
 #include <cstdint>
@@ -28,13 +31,17 @@
 
 namespace rouse::proxy {
 
-/// Over all shards. A workload is sure of the guarantee while the totals hold; beyond it, of half of what is free.
+struct Waiter;
+
+/// Over all shards. A workload is sure of the guarantee while the totals hold; beyond it, of half
+/// of what is free.
 struct AdmissionLimits {
   uint64_t parked_max = 100000;
   uint64_t parked_bytes_max = 256u << 20;
   uint64_t guarantee_requests = 64;
   uint64_t guarantee_bytes = 1u << 20;
-  /// Parked exchanges resumed per turn, over all workloads; and by one workload before the next has its turn.
+  /// Parked exchanges resumed per turn, over all workloads; and by one workload before the next has
+  /// its turn.
   uint32_t dispatches_per_turn = 64;
   uint32_t quantum = 8;
 };
@@ -49,12 +56,14 @@ struct ParkedTotals {
 struct AdmissionWires {
   /// An exchange was parked where no endpoint is ready and none was parked before.
   absl::AnyInvocable<void(Workload&)> on_wake;
-  /// This shard is to probe a starting endpoint of a workload that somebody waits for, on whichever shard. Said
-  /// again for the same endpoint as waits begin and snapshots come.
+  /// This shard is to probe a starting endpoint of a workload that somebody waits for, on whichever
+  /// shard. Said again for the same endpoint as waits begin and snapshots come.
   absl::AnyInvocable<void(Workload&, const EndpointRef&)> on_starting;
-  /// The endpoint is draining or no longer listed: close its idle connections, let the others finish.
+  /// The endpoint is draining or no longer listed: close its idle connections, let the others
+  /// finish.
   absl::AnyInvocable<void(LocalEndpoint&)> on_endpoint_leaving;
-  /// The limit of a listed endpoint's workload was switched on or off (LocalEndpoint::counted has changed).
+  /// The limit of a listed endpoint's workload was switched on or off (LocalEndpoint::counted has
+  /// changed).
   absl::AnyInvocable<void(LocalEndpoint&)> on_counted_changed;
 };
 
@@ -76,8 +85,8 @@ class Admission {
   Admission(const Admission&) = delete;
   Admission& operator=(const Admission&) = delete;
 
-  /// Where other shards send freed slots to. Each shard's goes into the same vector, in shard order, given to
-  /// all by ConnectPeers before the first snapshot.
+  /// Where other shards send freed slots to. Each shard's goes into the same vector, in shard
+  /// order, given to all by ConnectPeers before the first snapshot.
   struct Peer {
     net::Shard* shard = nullptr;
     std::shared_ptr<Admission*> target;  ///< read on that shard only; null once it is gone
@@ -87,9 +96,9 @@ class Admission {
 
   /// The warm path: a slot, or an empty one: park. Never suspends, never allocates.
   [[nodiscard]] Slot TryAcquire(Workload& workload, const LocalEndpoint* avoid = nullptr);
-  /// Waits for a slot. While it waits the stream's OnGone watch is its own; afterwards there is none.
-  /// Errors: kParkedFull, kParkedBytesFull, kColdStartTimeout, kDeadlineExceeded, kDownstreamClosed,
-  /// kWorkloadGone, kDraining (only from FailParked).
+  /// Waits for a slot. While it waits the stream's OnGone watch is its own; afterwards there is
+  /// none. Errors: kParkedFull, kParkedBytesFull, kColdStartTimeout, kDeadlineExceeded,
+  /// kDownstreamClosed, kWorkloadGone, kDraining (only from FailParked).
   [[nodiscard]] net::Task<Result<Slot>> Acquire(AcquireRequest request);
 
   /// The new view: endpoints set, limits changed, gone workloads' waiters failed, others resumed.
@@ -112,7 +121,8 @@ class Admission {
   /// Ends every wait with `error`: the end of a drain.
   void FailParked(const Error& error);
 
-  /// Once a second: looks again for slots of waiters, for what no event tells (a pod of two workloads).
+  /// Once a second: looks again for slots of waiters, for what no event tells (a pod of two
+  /// workloads).
   void LookAgain();
 
   [[nodiscard]] uint32_t parked() const { return parked_; }

@@ -56,7 +56,7 @@ void Admission::Adopt(const SnapshotPtr& snapshot) {
 void Admission::Retire(Workload& workload) {
   workload.gone_ = true;
   workload.balancer_.Set({}, 0);
-  while (!workload.parked_.empty()) Fail(*workload.parked_.front(), GoneError());
+  while (!workload.parked_.empty()) Fail(*FrontOf(workload.parked_), GoneError());
   for (const EndpointRef& endpoint : workload.endpoints_) {
     if (std::exchange(endpoint->leaving, true)) continue;
     if (wires_.on_endpoint_leaving) wires_.on_endpoint_leaving(*endpoint);
@@ -222,7 +222,8 @@ void Admission::ConnectFailed(const Slot& slot) {
     returns_.Arm(shard_.timers(), endpoint.ejected_until);
   }
   if (!endpoint.probed_ready || workload.gone_) return;
-  // The probe's word was worth nothing: it is starting again, until a probe or Kubernetes says otherwise.
+  // The probe's word was worth nothing: it is starting again, until a probe or Kubernetes says
+  // otherwise.
   endpoint.probed_ready = false;
   EndpointsChanged(workload);
   StartRounds();

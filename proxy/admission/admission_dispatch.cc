@@ -14,7 +14,7 @@ namespace {
 constexpr Duration kLocalGrace = std::chrono::milliseconds(1);
 
 Waiter* FindTicket(const ParkedList& parked, uint64_t ticket) {
-  for (Waiter* at = parked.front(); at != nullptr; at = at->next) {
+  for (Waiter* at = FrontOf(parked); at != nullptr; at = NextOf(*at)) {
     if (at->ticket == ticket) return at;
   }
   return nullptr;
@@ -74,7 +74,8 @@ void Admission::FreeSlot(Workload& workload, LocalEndpoint& endpoint) {
   StartRounds();
 }
 
-/// Has the other shards look for slots of their waiters; they take only what they themselves can use.
+/// Has the other shards look for slots of their waiters; they take only what they themselves can
+/// use.
 void Admission::NudgePeers(const Workload& workload) {
   for (uint32_t shard = 0; shard < peers_.size(); ++shard) {
     if (shard == shard_.id()) continue;
@@ -100,9 +101,10 @@ void Admission::Hand(Workload& workload, LocalEndpoint& endpoint, const Claimed&
          [transfer = std::move(transfer)](Admission& there) { there.Receive(transfer); });
 }
 
-/// A slot of this shard for the oldest waiter. Tickets change hands so that the claimed one goes with it.
+/// A slot of this shard for the oldest waiter. Tickets change hands so that the claimed one goes
+/// with it.
 void Admission::Grant(Workload& workload, LocalEndpoint& endpoint, std::optional<uint64_t> ticket) {
-  Waiter* front = workload.parked_.front();
+  Waiter* front = FrontOf(workload.parked_);
   if (front == nullptr) {
     FreeSlot(workload, endpoint);
     return;
@@ -176,7 +178,7 @@ void Admission::Refill(Workload& workload) {
   if (queue.Size() > WaiterQueue::kPublished / 2) return;
   const bool was_empty = queue.empty();
   bool any = false;
-  for (Waiter* at = workload.parked_.front(); at != nullptr; at = at->next) {
+  for (Waiter* at = FrontOf(workload.parked_); at != nullptr; at = NextOf(*at)) {
     if (at->ticket) continue;
     at->ticket = queue.Publish(at->arrival);
     if (!at->ticket) break;
@@ -204,7 +206,8 @@ void Admission::StartRounds() {
 }
 
 net::Task<void> Admission::RunRounds(net::Shard& shard, std::shared_ptr<Admission*> self) {
-  // One more turn after the last round: what comes meanwhile waits for it, so a turn never sees two.
+  // One more turn after the last round: what comes meanwhile waits for it, so a turn never sees
+  // two.
   for (bool more = true; more;) {
     (*self)->RunRound();
     co_await shard.NextTurn();
@@ -233,7 +236,7 @@ void Admission::RunRound() {
 uint32_t Admission::Pump(Workload& workload, uint32_t most) {
   uint32_t made = 0;
   while (made < most) {
-    Waiter* front = workload.parked_.front();
+    Waiter* front = FrontOf(workload.parked_);
     if (front == nullptr && !(workload.limited() && workload.shared_->AnyWaiting())) break;
     LocalEndpoint* endpoint = workload.balancer_.Take(front == nullptr ? nullptr : front->avoid,
                                                       shard_.now(), shard_.random());

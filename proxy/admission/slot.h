@@ -1,6 +1,6 @@
 #pragma once
-// What:      Slot, leave for one exchange to be in flight at one endpoint; frees itself, and the next waiter
-//            goes to its shard's ready list.
+// What:      Slot, leave for one exchange to be in flight at one endpoint; frees itself, and the
+//            next waiter goes to its shard's ready list.
 // Owner:     the exchange. Moves, never copies.
 // Shard:     one.
 // Invariant: keeps its workload and endpoint alive, whatever snapshots say meanwhile.

@@ -2,16 +2,14 @@
 
 #include <utility>
 
-#include "proxy/admission/waiter.h"
-
 namespace rouse::proxy {
 
-void ParkedList::Insert(Waiter& waiter) {
+void ParkedList::Insert(Parked& waiter) {
   // A second attempt kept its arrival: it goes near the front. All others go to the back.
-  Waiter* after = back_;
+  Parked* after = back_;
   if (after != nullptr && waiter.arrival < after->arrival) {
     after = nullptr;
-    for (Waiter* at = front_; at->arrival <= waiter.arrival; at = at->next) after = at;
+    for (Parked* at = front_; at->arrival <= waiter.arrival; at = at->next) after = at;
   }
   waiter.previous = after;
   waiter.next = after == nullptr ? front_ : after->next;
@@ -20,7 +18,7 @@ void ParkedList::Insert(Waiter& waiter) {
   ++size_;
 }
 
-void ParkedList::Remove(Waiter& waiter) {
+void ParkedList::Remove(Parked& waiter) {
   (waiter.previous == nullptr ? front_ : waiter.previous->next) = waiter.next;
   (waiter.next == nullptr ? back_ : waiter.next->previous) = waiter.previous;
   waiter.next = nullptr;

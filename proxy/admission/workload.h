@@ -1,7 +1,8 @@
 #pragma once
-// What:      Workload, one workload on one shard: endpoints, who is parked, demand, numbers. ParkedList, an
-//            intrusive list of waiters, oldest first.
-// Owner:     LocalRef: Admission while a snapshot names it, and each exchange, slot and demand entry. One shard.
+// What:      Workload, one workload on one shard: endpoints, who is parked, demand, numbers.
+//            ParkedList, an intrusive list of waiters, oldest first.
+// Owner:     LocalRef: Admission while a snapshot names it, and each exchange, slot and demand
+//            entry. One shard.
 // Limits:    those of Admission.
 // Invariant: `parked` holds exactly the waiters suspended in Admission::Acquire for this workload.
 // Never:     decides; that is admission.h.
@@ -25,20 +26,26 @@
 
 namespace rouse::proxy {
 
-struct Waiter;
+/// A place in a ParkedList; Waiter (waiter.h) is what stands there.
+struct Parked {
+  explicit Parked(TimePoint arrived) : arrival(arrived) {}
+  TimePoint arrival;
+  Parked* next = nullptr;
+  Parked* previous = nullptr;
+};
 
 /// Waiters in the order of their arrival. Intrusive: a waiter leaves in O(1).
 class ParkedList {
  public:
-  void Insert(Waiter& waiter);
-  void Remove(Waiter& waiter);
-  [[nodiscard]] Waiter* front() const { return front_; }
+  void Insert(Parked& waiter);
+  void Remove(Parked& waiter);
+  [[nodiscard]] Parked* front() const { return front_; }
   [[nodiscard]] uint32_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }
 
  private:
-  Waiter* front_ = nullptr;
-  Waiter* back_ = nullptr;
+  Parked* front_ = nullptr;
+  Parked* back_ = nullptr;
   uint32_t size_ = 0;
 };
 

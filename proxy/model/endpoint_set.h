@@ -1,8 +1,9 @@
 #pragma once
 // What:      EndpointSet, the endpoints of one workload with its policy, as one snapshot sees them.
 // Owner:     snapshots, by shared_ptr; immutable, any thread.
-// Invariant: no two endpoints of a set have the same key. `shared` members are handles to the shared slot
-//            counters (upstream/slot_table), given by whoever builds the set; null: one shard only.
+// Invariant: no two endpoints of a set have the same key. `shared` members are handles to the
+//            shared slot counters (upstream/slot_table), given by whoever builds the set; null: one
+//            shard only.
 
 #include <cstdint>
 #include <memory>

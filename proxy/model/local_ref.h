@@ -1,5 +1,6 @@
 #pragma once
-// What:      LocalRef<T>, a counted reference within one shard; LocalCounted<T>, what T derives from.
+// What:      LocalRef<T>, a counted reference within one shard; LocalCounted<T>, what T derives
+//            from.
 // Owner:     whoever holds a LocalRef; the last one deletes the T.
 // Shard:     one: the count is a plain number. Never crosses threads.
 // Invariant: a T with references is at a fixed address.

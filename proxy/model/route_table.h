@@ -1,8 +1,10 @@
 #pragma once
-// What:      RouteTable: exact host, else the longest `*.` suffix, else `*`; within a host the longest path
-//            prefix on a segment boundary. A host without a matching prefix falls back to the next pattern.
+// What:      RouteTable: exact host, else the longest `*.` suffix, else `*`; within a host the
+//            longest path prefix on a segment boundary. A host without a matching prefix falls back
+//            to the next pattern.
 // Owner:     snapshots, by shared_ptr; immutable, any thread.
-// Invariant: Match costs O(length of host and path), however many routes there are; it allocates nothing.
+// Invariant: Match costs O(length of host and path), however many routes there are; it allocates
+//            nothing.
 
 #include <cstddef>
 #include <memory>
@@ -22,8 +24,8 @@ class RouteTable {
   RouteTable(const RouteTable&) = delete;
   RouteTable& operator=(const RouteTable&) = delete;
 
-  /// `host` lower case, without port; `path` normalised, a query is ignored. Null: no route. The route lives
-  /// as long as the table: use it before the first wait, keep the workload.
+  /// `host` lower case, without port; `path` normalised, a query is ignored. Null: no route. The
+  /// route lives as long as the table: use it before the first wait, keep the workload.
   [[nodiscard]] const Route* Match(std::string_view host, std::string_view path) const;
   [[nodiscard]] std::span<const Route> routes() const { return routes_; }
   void CheckInvariants() const;

@@ -1,9 +1,9 @@
 #pragma once
 // What:      Snapshot, one immutable numbered view of all routes and endpoints.
 // Owner:     shared_ptr; handed to every shard. Any thread.
-// Invariant: versions grow. A workload keeps its place in `workloads` for as long as it exists; a place may
-//            be null, and may later go to another workload (compare the key). Unchanged parts are shared
-//            with the version before, so that adopting compares pointers.
+// Invariant: versions grow. A workload keeps its place in `workloads` for as long as it exists; a
+//            place may be null, and may later go to another workload (compare the key). Unchanged
+//            parts are shared with the version before, so that adopting compares pointers.
 
 #include <cstdint>
 #include <memory>

@@ -1,7 +1,8 @@
 #pragma once
-// What:  WorkloadPolicy, what the data path needs to know of a workload's annotations; plain values with
-//        their defaults. The control side fills it from k8s/objects/workload_policy.
-// Owner: the EndpointSet of a snapshot; immutable there.
+// What:      WorkloadPolicy, what the data path needs to know of a workload's annotations; plain
+//            values with their defaults. The control side fills it from
+//            k8s/objects/workload_policy.
+// Owner:     the EndpointSet of a snapshot; immutable there.
 
 #include <chrono>
 #include <cstdint>

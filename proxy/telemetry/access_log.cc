@@ -7,8 +7,8 @@ namespace rouse::proxy {
 
 namespace {
 
-/// Printable ASCII stays; quotes, backslashes, controls and bytes above are escaped, so that a line is a line
-/// and JSON is JSON whatever a client sends.
+/// Printable ASCII stays; quotes, backslashes, controls and bytes above are escaped, so that a line
+/// is a line and JSON is JSON whatever a client sends.
 void AppendEscaped(std::string& out, std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";
   for (const char byte : text) {

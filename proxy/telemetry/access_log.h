@@ -1,9 +1,10 @@
 #pragma once
-// What:      AccessLog: one fixed-size record per exchange, kept in a ring and handed on in batches;
-//            FormatRecord turns one into a line.
+// What:      AccessLog: one fixed-size record per exchange, kept in a ring and handed on in
+//            batches; FormatRecord turns one into a line.
 // Owner:     one per shard; on_batch gets the records on that shard and posts them to the writer.
 // Limits:    kRing records: full = drop and count. Texts are cut to their fields.
-// Never:     allocates per record, waits, or logs what a request carries beyond method, host and path.
+// Never:     allocates per record, waits, or logs what a request carries beyond method, host and
+//            path.
 
 #include <array>
 #include <cstddef>

@@ -1,6 +1,6 @@
 #pragma once
-// What:      DemandMeter: average concurrency and request count of one workload on one shard, between two
-//            samples, as Knative's RequestStats computes them.
+// What:      DemandMeter: average concurrency and request count of one workload on one shard,
+//            between two samples, as Knative's RequestStats computes them.
 // Owner:     Workload. One shard.
 // Invariant: time that goes back adds nothing; Sample resets the sums, never the concurrency.
 

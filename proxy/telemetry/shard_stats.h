@@ -1,6 +1,8 @@
 #pragma once
-// What:      ShardStats and WorkloadStats: every proxy metric by name, unit and label, as plain numbers.
-// Owner:     each shard one ShardStats, each Workload one WorkloadStats; copies are merged for the page.
+// What:      ShardStats and WorkloadStats: every proxy metric by name, unit and label, as plain
+//            numbers.
+// Owner:     each shard one ShardStats, each Workload one WorkloadStats; copies are merged for the
+//            page.
 // Shard:     one; the merged copy belongs to the control side.
 // Limits:    labels: workload, code class, error kind. Never path, client or pod.
 

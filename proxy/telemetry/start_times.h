@@ -1,5 +1,6 @@
 #pragma once
-// What:      StartTimes, how long a workload takes to start, as its parked exchanges saw it; for Retry-After.
+// What:      StartTimes, how long a workload takes to start, as its parked exchanges saw it; for
+//            Retry-After.
 // Owner:     Workload. One shard.
 // Limits:    kKept observations.
 
@@ -25,8 +26,8 @@ class StartTimes {
   size_t seen_ = 0;
 };
 
-/// What to tell a refused client: what remains of a usual start, at least 1 s, at most 60 s. `waiting_since` is
-/// when the running cold start began; kNever where none runs.
+/// What to tell a refused client: what remains of a usual start, at least 1 s, at most 60 s.
+/// `waiting_since` is when the running cold start began; kNever where none runs.
 [[nodiscard]] std::chrono::seconds RetryAfter(const StartTimes& times, TimePoint waiting_since,
                                               TimePoint now);
 

@@ -60,8 +60,8 @@ LocalEndpoint* Balancer::TakeLeast(const LocalEndpoint* avoid, TimePoint now) {
   return best;
 }
 
-/// In order, so that load packs onto the first ones and the last ones go idle. The avoided one only where it
-/// stands alone, the ejected ones only where there are no others.
+/// In order, so that load packs onto the first ones and the last ones go idle. The avoided one only
+/// where it stands alone, the ejected ones only where there are no others.
 LocalEndpoint* Balancer::TakeFirstFree(const LocalEndpoint* avoid, TimePoint now) {
   bool others = false;
   for (LocalEndpoint* endpoint : ready_) {

@@ -1,7 +1,7 @@
 #pragma once
-// What:      choose an endpoint of a workload and take a slot there; eject endpoints that refuse connections.
-//            Two random choices by in-flight where the limit is 0 or above kFirstFreeMost; else the first
-//            free one.
+// What:      choose an endpoint of a workload and take a slot there; eject endpoints that refuse
+//            connections. Two random choices by in-flight where the limit is 0 or above
+//            kFirstFreeMost; else the first free one.
 // Owner:     Workload holds one Balancer; functions of plain data. One shard.
 // Limits:    ejection lasts kEjectFirst, doubling to kEjectMost.
 // Invariant: never the last one: where all are ejected, all are used.
@@ -22,13 +22,14 @@ class Balancer {
   static constexpr Duration kEjectFirst = std::chrono::seconds(1);
   static constexpr Duration kEjectMost = std::chrono::seconds(30);
 
-  /// The endpoints that may take requests, and the limit of each (0: none). Pointers outlive their use here.
+  /// The endpoints that may take requests, and the limit of each (0: none). Pointers outlive their
+  /// use here.
   void Set(std::vector<LocalEndpoint*> ready, uint32_t limit);
   [[nodiscard]] bool empty() const { return ready_.empty(); }
   [[nodiscard]] std::span<LocalEndpoint* const> ready() const { return ready_; }
 
-  /// An endpoint with its slot taken (in_flight raised); null where none is free. `avoid` is used only where
-  /// there is no other ready endpoint.
+  /// An endpoint with its slot taken (in_flight raised); null where none is free. `avoid` is used
+  /// only where there is no other ready endpoint.
   [[nodiscard]] LocalEndpoint* Take(const LocalEndpoint* avoid, TimePoint now, Random& random);
   /// Gives the slot back without looking for a successor.
   static void Release(LocalEndpoint& endpoint);

@@ -13,7 +13,8 @@ namespace rouse::proxy {
 
 namespace {
 
-/// What the kubelet calls itself, so that a function tells our question from a user's as it tells the kubelet's.
+/// What the kubelet calls itself, so that a function tells our question from a user's as it tells
+/// the kubelet's.
 constexpr std::string_view kUserAgent = "kube-probe/rouse";
 
 bool Eligible(const Endpoint& spec) {
@@ -59,7 +60,8 @@ net::Task<void> EarlyProbe::Run(uint32_t place, EndpointRef endpoint) {
   running_.erase(endpoint.get());
 }
 
-/// One question. Its own slot on a limited endpoint: Kubernetes may say "ready" while it is under way.
+/// One question. Its own slot on a limited endpoint: Kubernetes may say "ready" while it is under
+/// way.
 net::Task<bool> EarlyProbe::Try(uint32_t place, EndpointRef endpoint) {
   const std::shared_ptr<EndpointSlots> held = endpoint->counted ? endpoint->shared : nullptr;
   if (held != nullptr && !held->TryTake(endpoint->set->policy.concurrency_limit)) co_return false;

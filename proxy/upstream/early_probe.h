@@ -1,10 +1,11 @@
 #pragma once
-// What:      EarlyProbe: asks starting endpoints what their own readiness probe would ask, before Kubernetes
-//            says so (15.5): httpGet and tcpSocket, plain.
-// Owner:     DataPlane; outlives every run (Stop, then idle()). One shard; each pod is probed by one shard.
+// What:      EarlyProbe: asks starting endpoints what their own readiness probe would ask, before
+//            Kubernetes says so (15.5): httpGet and tcpSocket, plain.
+// Owner:     DataPlane; outlives every run (Stop, then idle()). One shard; each pod is probed by
+//            one shard.
 // Limits:    EarlyProbeOptions; one run per endpoint.
-// Invariant: a run lasts only while somebody waits for the workload and Kubernetes has not spoken. On a limited
-//            endpoint a try holds a slot, so it never overlaps a request.
+// Invariant: a run lasts only while somebody waits for the workload and Kubernetes has not spoken.
+//            On a limited endpoint a try holds a slot, so it never overlaps a request.
 // Never:     says "not ready" to anybody: silence is Kubernetes' to break.
 
 #include <cstdint>

@@ -1,9 +1,12 @@
 #pragma once
-// What:      LocalEndpoint, one endpoint as one shard sees it: in flight, failures, and the pool's hook.
-// Owner:     LocalRef: the workload while a snapshot lists it, each Slot, and the pool while it keeps
-//            connections. At a fixed address, across snapshots, for as long as the pod and port stay.
+// What:      LocalEndpoint, one endpoint as one shard sees it: in flight, failures, and the pool's
+//            hook.
+// Owner:     LocalRef: the workload while a snapshot lists it, each Slot, and the pool while it
+//            keeps connections. At a fixed address, across snapshots, for as long as the pod and
+//            port stay.
 // Shard:     one.
-// Invariant: in_flight is what Slots of this shard hold; `counted` says whether they are also in `shared`.
+// Invariant: in_flight is what Slots of this shard hold; `counted` says whether they are also in
+//            `shared`.
 
 #include <cstdint>
 #include <memory>

@@ -4,9 +4,10 @@
 
 namespace rouse::proxy {
 
-// head_ only grows, and a place is written again only after head_ has passed it; so a claim that saw an old
-// arrival fails on head_. All orders are sequentially consistent: "publish, then look for a slot" on one
-// shard and "free a slot, then look for waiters" on another must not both miss each other.
+// head_ only grows, and a place is written again only after head_ has passed it; so a claim that
+// saw an old arrival fails on head_. All orders are sequentially consistent: "publish, then look
+// for a slot" on one shard and "free a slot, then look for waiters" on another must not both miss
+// each other.
 
 std::optional<uint64_t> WaiterQueue::Publish(TimePoint arrival) {
   const uint64_t ticket = tail_.load();

@@ -1,12 +1,15 @@
 #pragma once
-// What:      what shards share about slots: EndpointSlots (in flight at one pod), WorkloadSlots (who waits,
-//            how much is parked), SlotTable (all of them, outliving snapshots).
-// Owner:     whoever builds snapshots owns the SlotTable and alone calls it (one thread); the counters are
-//            shared_ptrs in endpoint sets and live while a snapshot, a slot or the table's caller needs them.
+// What:      what shards share about slots: EndpointSlots (in flight at one pod), WorkloadSlots
+//            (who waits, how much is parked), SlotTable (all of them, outliving snapshots).
+// Owner:     whoever builds snapshots owns the SlotTable and alone calls it (one thread); the
+//            counters are shared_ptrs in endpoint sets and live while a snapshot, a slot or the
+//            table's caller needs them.
 // Shard:     counters: any. All waiting is elsewhere: nothing here blocks.
-// Limits:    kPublished waiters of a shard are visible to the others; the rest follow as those are claimed.
-// Invariant: in_flight <= limit at all times while every shard agrees on the limit. A freed slot is either
-//            given to a waiter or becomes visible to the next one: publish, then try once more, then park.
+// Limits:    kPublished waiters of a shard are visible to the others; the rest follow as those are
+//            claimed.
+// Invariant: in_flight <= limit at all times while every shard agrees on the limit. A freed slot is
+//            either given to a waiter or becomes visible to the next one: publish, then try once
+//            more, then park.
 
 #include <array>
 #include <atomic>
@@ -42,8 +45,8 @@ class alignas(kCacheLine) EndpointSlots {
   void Release(uint32_t n = 1) { in_flight_.fetch_sub(n); }
   [[nodiscard]] uint32_t in_flight() const { return in_flight_.load(std::memory_order_relaxed); }
 
-  /// Open connections over all shards, for the pool (15.6): whoever holds a slot and finds `limit` open knows
-  /// that some shard keeps an idle one, and asks that shard to close it before it dials.
+  /// Open connections over all shards, for the pool (15.6): whoever holds a slot and finds `limit`
+  /// open knows that some shard keeps an idle one, and asks that shard to close it before it dials.
   [[nodiscard]] bool TryOpen(uint32_t limit) {
     uint32_t seen = open_.load();
     while (seen < limit) {
@@ -78,7 +81,8 @@ class alignas(kCacheLine) WaiterQueue {
 
   /// Owner: the next ticket, or nullopt where the queue is full.
   std::optional<uint64_t> Publish(TimePoint arrival);
-  /// Owner: the waiter left or was served otherwise. False: it has been claimed, a grant is on its way.
+  /// Owner:     the waiter left or was served otherwise. False: it has been claimed, a grant is on
+  ///            its way.
   bool Withdraw(uint64_t ticket);
   /// Any: when the oldest waiter arrived; nullopt where nobody waits. `ticket` for Claim.
   [[nodiscard]] std::optional<TimePoint> Oldest(uint64_t& ticket);

@@ -1,5 +1,6 @@
-// Twenty thousand times asleep, awake and asleep again: many workloads, several shards, in simulated time. Nobody
-// is lost, nobody is served twice, every sleep is followed by a wake as soon as somebody comes.
+// Twenty thousand times asleep, awake and asleep again: many workloads, several shards, in
+// simulated time. Nobody is lost, nobody is served twice, every sleep is followed by a wake as soon
+// as somebody comes.
 
 #include <vector>
 

@@ -1,5 +1,5 @@
-// Order and fairness of admission: dispatch in the order of arrival on one and on several shards, and no burst
-// that delays another workload.
+// Order and fairness of admission: dispatch in the order of arrival on one and on several shards,
+// and no burst that delays another workload.
 
 #include <algorithm>
 

@@ -1,5 +1,6 @@
-// Admission under a seed: arrivals, clients that leave, endpoints that start, drain, vanish and refuse, limits of
-// every kind, workloads that come and go, on one to three shards that learn of it at different moments.
+// Admission under a seed: arrivals, clients that leave, endpoints that start, drain, vanish and
+// refuse, limits of every kind, workloads that come and go, on one to three shards that learn of it
+// at different moments.
 
 #include <random>
 

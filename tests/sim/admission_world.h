@@ -1,6 +1,7 @@
 #pragma once
-// What:      AdmissionWorld: several shards' admission with a slot table, snapshots that reach the shards at
-//            different moments, and exchanges that hold a slot for a while. Counts everything itself.
+// What:      AdmissionWorld: several shards' admission with a slot table, snapshots that reach the
+//            shards at different moments, and exchanges that hold a slot for a while. Counts
+//            everything itself.
 // Owner:     a simulation. One thread, simulated time.
 // Invariant: Check() after every step; Settled() where nothing is left to do at this moment.
 

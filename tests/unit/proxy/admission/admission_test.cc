@@ -4,6 +4,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "proxy/admission/slot.h"
+#include "proxy/model/snapshot.h"
 #include "tests/sim/admission_world.h"
 
 namespace rouse::proxy {

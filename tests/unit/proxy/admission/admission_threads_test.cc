@@ -1,5 +1,5 @@
-// Admission on real threads: what the simulation cannot see, the thread sanitizer and a hundred thousand
-// hand-overs can.
+// Admission on real threads: what the simulation cannot see, the thread sanitizer and a hundred
+// thousand hand-overs can.
 
 #include <deque>
 #include <latch>

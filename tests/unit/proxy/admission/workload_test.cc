@@ -42,7 +42,7 @@ TEST_CASE("Waiters stand in the order of their arrival, whoever leaves or comes 
         inside.erase(inside.begin() + static_cast<long>(at));
       }
       uint32_t count = 0;
-      for (const Waiter* at = list.front(); at != nullptr; at = at->next) {
+      for (const Parked* at = list.front(); at != nullptr; at = at->next) {
         if (at->next != nullptr) {
           REQUIRE(at->arrival <= at->next->arrival);
           REQUIRE(at->next->previous == at);

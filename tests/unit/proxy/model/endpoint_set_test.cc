@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "proxy/model/local_ref.h"
+#include "proxy/model/workload_policy.h"
 
 namespace rouse::proxy {
 namespace {
@@ -31,6 +32,18 @@ TEST_CASE("States have names") {
   CHECK(NameOf(EndpointState::kStarting) == "starting");
   CHECK(NameOf(EndpointState::kReady) == "ready");
   CHECK(NameOf(EndpointState::kDraining) == "draining");
+}
+
+TEST_CASE("A policy's defaults hold a request for a minute and limit nothing") {
+  const WorkloadPolicy policy;
+  CHECK(policy.concurrency_limit == 0);
+  CHECK(policy.hold_timeout == std::chrono::seconds(60));
+  CHECK(policy.request_timeout == Duration::zero());
+  CHECK(policy.early_probe);
+  WorkloadPolicy other;
+  CHECK(other == policy);
+  other.parked_max = 1;
+  CHECK_FALSE(other == policy);
 }
 
 struct Counted : LocalCounted<Counted> {

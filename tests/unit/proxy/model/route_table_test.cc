@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "common/base/random.h"
+#include "proxy/model/route.h"
 
 namespace rouse::proxy {
 namespace {

@@ -1,9 +1,12 @@
 #include "proxy/upstream/balancer.h"
 
-#include <map>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
+#include "proxy/upstream/local_endpoint.h"
 #include "proxy/upstream/slot_table.h"
 
 namespace rouse::proxy {

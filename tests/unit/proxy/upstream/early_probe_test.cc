@@ -1,5 +1,5 @@
-// Real sockets on loopback: a pod that is not there yet, one that answers this or that, and what becomes of the
-// connection.
+// Real sockets on loopback: a pod that is not there yet, one that answers this or that, and what
+// becomes of the connection.
 
 #include "proxy/upstream/early_probe.h"
 
@@ -17,7 +17,8 @@ namespace {
 using net::testing::Loopback;
 using std::chrono::milliseconds;
 
-/// A starting endpoint at the test's own acceptor, and a pod behind it that answers what it is told.
+/// A starting endpoint at the test's own acceptor, and a pod behind it that answers what it is
+/// told.
 class Rig {
  public:
   explicit Rig(ProbeSpec::Kind kind)
