@@ -48,9 +48,9 @@ net::Task<void> Exchange::Run() {
     if (!repeated_fresh_) upstream_ = context_.pool.TakeIdle(slot.endpoint());
     if (!upstream_) failure = co_await Dial(slot);
     if (upstream_) failure = co_await Forward();  // head, both bodies, trailers
+    const bool again = !failure.ok() && Repeats(failure, slot);
+    upstream_.Release();  // before the slot: whoever gets that finds the connection idle
     if (failure.ok()) co_return;
-    const bool again = Repeats(failure, slot);
-    upstream_.Release();
     if (!again) co_return co_await Refuse(failure);
   }
 }
