@@ -107,7 +107,9 @@ def cold_start(cluster, proxy, name):
         rows.append((phases["wake"] + phases.get("pod", 0), "pod found ready by the proxy's own probe"))
     if "held" in phases:
         rows.append((phases["held"], "request sent on to the pod"))
-    for stamp, text in ((cluster.scale_written(name), "scale written: 0 -> 1"),
+    reported = began + phases.get("wake", 0) / 1000
+    written = cluster.scale_written(name)  # whole milliseconds, rounded down
+    for stamp, text in ((written and max(written, reported), "scale written: 0 -> 1"),
                         (cluster.pod_started(name), "process started")):
         if stamp and began - 0.002 <= stamp <= began + whole / 1000:
             rows.append((max(0.0, (stamp - began) * 1000), text))

@@ -1,7 +1,8 @@
 #pragma once
-// What:  MakeSelfSigned: a certificate authority of one's own and a server certificate under it, for servers on one machine.
-// Owner: a function. Called at start.
-// Never: for anything that others must trust: the keys live as long as the program.
+// What:      MakeSelfSigned: a certificate authority of one's own and a server certificate under
+//            it, for servers on one machine.
+// Owner:     a function. Called at start.
+// Never:     for anything that others must trust: the keys live as long as the program.
 
 #include <string>
 #include <vector>

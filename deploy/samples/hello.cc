@@ -1,5 +1,5 @@
-// A sample function in C++: plain HTTP/1.1 on $PORT, one thread a connection, nothing but the system's
-// library. It knows nothing of Rouse.
+// A sample function in C++: plain HTTP/1.1 on $PORT, one thread a connection, nothing but the
+// system's library. It knows nothing of Rouse.
 //
 //   /            greets, naming its pod
 //   /?ms=50      the same, after 50 ms of pretended work
@@ -8,7 +8,8 @@
 // Each answer tells how long the function took from its first instruction to listening
 // (x-exec-to-listening-ms) and in which place its request came (x-place).
 //
-// START_DELAY_MS makes it slow to start. On SIGTERM it stops accepting, finishes what runs, and exits.
+// START_DELAY_MS makes it slow to start. On SIGTERM it stops accepting, finishes what runs, and
+// exits.
 
 #include <atomic>
 #include <csignal>
@@ -47,7 +48,8 @@ long NumberFrom(const char* name, long otherwise) {
   return text == nullptr ? otherwise : std::atol(text);
 }
 
-/// The number behind `key` in a request's head, such as "ms=" or "content-length: "; 0 where absent.
+/// The number behind `key` in a request's head, such as "ms=" or "content-length: "; 0 where
+/// absent.
 long NumberIn(const std::string& head, const char* key) {
   const size_t at = head.find(key);
   return at == std::string::npos ? 0 : std::atol(head.c_str() + at + std::string(key).size());
@@ -81,7 +83,8 @@ std::string Answer(const std::string& head) {
          "\r\n\r\n" + body;
 }
 
-/// Reads one head and its body (by content-length) into `buffer`; false at the end of the connection.
+/// Reads one head and its body (by content-length) into `buffer`; false at the end of the
+/// connection.
 bool ReadRequest(int socket, std::string& buffer, std::string& head) {
   char bytes[16384];
   for (;;) {
