@@ -51,8 +51,9 @@ struct Launch {
   _exit(127);
 }
 
-/// The child borrows our memory and we stand still until it has called exec, so that a start costs the same
-/// however large we are. Not inlined: the child must not write to a frame that goes on being used.
+/// The child borrows our memory and we stand still until it has called exec, so that a start costs
+/// the same however large we are. Not inlined: the child must not write to a frame that goes on
+/// being used.
 [[gnu::noinline]] pid_t Fork(Launch& launch) {
   const pid_t child = vfork();
   if (child == 0) RunChild(launch);
@@ -114,7 +115,11 @@ absl::StatusOr<pid_t> ChildProcesses::Start(const ChildSpec& spec, EndHandler on
 }
 
 void ChildProcesses::Signal(pid_t child, int signal) {
-  if (children_.contains(child)) kill(-child, signal);
+  if (children_.contains(child)) kill(child, signal);
+}
+
+void ChildProcesses::Kill(pid_t child) {
+  if (children_.contains(child)) kill(-child, SIGKILL);
 }
 
 void ChildProcesses::Reap() {

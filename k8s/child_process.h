@@ -1,9 +1,11 @@
 #pragma once
-// What:      ChildProcesses: starts programs without copying our memory (vfork), each in a process group of its own, signals
-//            them and tells how they ended. For the runner's pods and for exec plugins.
-// Owner:     a program's main, or a test; outlives nothing it started. Control thread; Reap() on SIGCHLD.
-// Invariant: no child outlives its ChildProcesses, nor this process (PR_SET_PDEATHSIG); what a child leaves in its
-//            group is killed when the child ends.
+// What:      ChildProcesses: starts programs without copying our memory (vfork), each in a process
+//            group of its own, signals them and tells how they ended. For the runner's pods and for
+//            exec plugins.
+// Owner:     a program's main, or a test; outlives nothing it started. Control thread; Reap() on
+//            SIGCHLD.
+// Invariant: no child outlives its ChildProcesses, nor this process (PR_SET_PDEATHSIG); what a
+//            child leaves in its group is killed when the child ends.
 // Limits:    kChildrenMax at a time.
 
 #include <cstddef>
@@ -41,11 +43,13 @@ class ChildProcesses {
   ChildProcesses(const ChildProcesses&) = delete;
   ChildProcesses& operator=(const ChildProcesses&) = delete;
 
-  /// Returns once the program runs (or could not be run: kNotFound, kPermissionDenied, ...). `on_end` is
-  /// called from Reap().
+  /// Returns once the program runs (or could not be run: kNotFound, kPermissionDenied, ...).
+  /// `on_end` is called from Reap().
   [[nodiscard]] absl::StatusOr<pid_t> Start(const ChildSpec& spec, EndHandler on_end);
-  /// To the child's whole group; nothing where it has ended.
+  /// To the child alone; nothing where it has ended.
   void Signal(pid_t child, int signal);
+  /// SIGKILL to the child and all that it has started in its group.
+  void Kill(pid_t child);
   /// Takes in every child of ours that has ended.
   void Reap();
   [[nodiscard]] size_t running() const { return children_.size(); }

@@ -1,6 +1,6 @@
 #pragma once
-// What:      what the API server does to an object before it is stored: fills in the defaults that clients and
-//            controllers rely on, and refuses what is wrong, in Kubernetes' words.
+// What:      what the API server does to an object before it is stored: fills in the defaults that
+//            clients and controllers rely on, and refuses what is wrong, in Kubernetes' words.
 // Owner:     nobody; pure functions. Any thread.
 // Invariant: defaults are filled in before an object is checked; both may be repeated without harm.
 // Never:     complete: only fields that rouse-local or Rouse read are looked at.

@@ -1,6 +1,6 @@
 #pragma once
-// What:      ApiError, why a call failed as Kubernetes says it (HTTP code, reason, message, details), its Status object,
-//            and ApiResult<T>: a T or an ApiError.
+// What:      ApiError, why a call failed as Kubernetes says it (HTTP code, reason, message,
+//            details), its Status object, and ApiResult<T>: a T or an ApiError.
 // Owner:     a value. Any thread.
 // Invariant: reasons, codes and wording follow apimachinery's errors, since clients match on them.
 

@@ -1,5 +1,6 @@
 #pragma once
-// What:      ApiReader: GET of one object, of its status and scale, and LIST with selectors, pages and versions.
+// What:      ApiReader: GET of one object, of its status and scale, and LIST with selectors, pages
+//            and versions.
 // Owner:     ApiServer. Control thread.
 // Limits:    kSnapshotsMax unfinished paged lists are remembered; older ones answer 410.
 // Invariant: the pages of one list show the objects of one version.

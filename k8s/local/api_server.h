@@ -1,5 +1,6 @@
 #pragma once
-// What:      ApiServer: the Kubernetes API of an ObjectStore over HTTP, with bearer tokens, TLS and faults on demand.
+// What:      ApiServer: the Kubernetes API of an ObjectStore over HTTP, with bearer tokens, TLS and
+//            faults on demand.
 // Owner:     LocalCluster. Control thread.
 // Limits:    ApiServerOptions; 4 MiB of request body (the listener's).
 // Invariant: every refusal is a Status object.

@@ -1,5 +1,6 @@
 #pragma once
-// What:      ApiSession: calls to an API server, one after the other, for commands that people type.
+// What:      ApiSession: calls to an API server, one after the other, for commands that people
+//            type.
 // Owner:     one command. Its thread turns the loop while it waits.
 // Limits:    kCallPatience for a call; a followed log may last.
 // Never:     used by a server.

@@ -1,5 +1,6 @@
 #pragma once
-// What:      ApiTarget, what a request's path and query mean to the API; ApiReply, a finished answer.
+// What:      ApiTarget, what a request's path and query mean to the API; ApiReply, a finished
+//            answer.
 // Owner:     values. Any thread.
 // Limits:    the HTTP server's bound on a head.
 

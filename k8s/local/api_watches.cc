@@ -121,7 +121,8 @@ void ApiWatches::SendInitial(Stream& stream, bool end_mark) {
   if (end_mark && stream.bookmarks) stream.pending += Bookmark(stream, true);
 }
 
-/// An object that comes to match is ADDED to this watch, one that no longer does is DELETED from it.
+/// An object that comes to match is ADDED to this watch, one that no longer does is DELETED from
+/// it.
 void ApiWatches::OnChange(Stream& stream, const Change& change) {
   if (!stream.ns.empty() && change.object->key.ns != stream.ns) return;
   const bool was = change.before != nullptr && stream.filter.Matches(*change.before);

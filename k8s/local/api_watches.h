@@ -1,6 +1,6 @@
 #pragma once
-// What:      ApiWatches: every open watch of the API server: JSON lines of events, bookmarks, timeouts, and what faults on
-//            demand do to them.
+// What:      ApiWatches: every open watch of the API server: JSON lines of events, bookmarks,
+//            timeouts, and what faults on demand do to them.
 // Owner:     ApiServer. Control thread.
 // Limits:    WatchOptions; a reader too slow for the connection's queue is cut.
 // Invariant: a bookmark's version is never newer than the events already written.

@@ -1,5 +1,6 @@
 #pragma once
-// What:      RunCommandLine: the first word of rouse-local's command line chooses the command; without one it serves.
+// What:      RunCommandLine: the first word of rouse-local's command line chooses the command;
+//            without one it serves.
 // Owner:     main.
 // Invariant: exit codes: 0 done, 1 failed, 2 not understood.
 

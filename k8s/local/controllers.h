@@ -1,7 +1,9 @@
 #pragma once
-// What:      Controllers: Deployments and StatefulSets become pods, Services endpoint slices, and what lost its owner goes.
+// What:      Controllers: Deployments and StatefulSets become pods, Services endpoint slices, and
+//            what lost its owner goes.
 // Owner:     LocalCluster. Control thread.
-// Invariant: each works on the state of now (level-triggered), in the turn after a change, without a timer.
+// Invariant: each works on the state of now (level-triggered), in the turn after a change, without
+//            a timer.
 
 #include <memory>
 #include <set>

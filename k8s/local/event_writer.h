@@ -1,5 +1,6 @@
 #pragma once
-// What:      EventWriter: what rouse-local itself has to say about an object, as Events that people see with `get events`.
+// What:      EventWriter: what rouse-local itself has to say about an object, as Events that people
+//            see with `get events`.
 // Owner:     whoever runs pods. Control thread.
 // Invariant: the same remark about the same object is one Event whose count grows.
 

@@ -1,6 +1,6 @@
 #pragma once
-// What:      Faults, what tests make the API server do wrong: answers, delays, silence, cut watches, lost history, and
-//            being down.
+// What:      Faults, what tests make the API server do wrong: answers, delays, silence, cut
+//            watches, lost history, and being down.
 // Owner:     ApiServer. Control thread.
 // Limits:    kFaultRulesMax rules; each fault with a duration ends by itself.
 // Invariant: Clear() undoes all that still lasts.
@@ -34,7 +34,8 @@ class Faults {
   Faults(control::Loop& loop, FaultHooks hooks);
   ~Faults();
 
-  /// Adds what `spec` describes (k8s/local/README.md has the table); an error names the wrong member.
+  /// Adds what `spec` describes (k8s/local/README.md has the table); an error names the wrong
+  /// member.
   [[nodiscard]] ApiError Add(const Json& spec);
   void Clear();
   /// What lasts, as JSON.

@@ -1,5 +1,6 @@
 #pragma once
-// What:      reading and writing JSON values by path, so that the rest of rouse-local need not spell it out.
+// What:      reading and writing JSON values by path, so that the rest of rouse-local need not
+//            spell it out.
 // Owner:     nobody; functions on values owned by the caller. Any thread.
 // Limits:    JsonBounds, for what comes from outside.
 // Invariant: a member that is absent, null or of another type reads as absent.

@@ -1,8 +1,8 @@
 #pragma once
 // What:      KindFeed: every object of a kind once, then every change: what a controller lives on.
 // Owner:     a controller. Control thread.
-// Invariant: never expires; on_change is not called from inside the constructor's caller's writes, but in later turns
-//            (what is there already comes in the constructor).
+// Invariant: never expires; on_change is not called from inside the constructor's caller's writes,
+//            but in later turns (what is there already comes in the constructor).
 
 #include <memory>
 

@@ -1,8 +1,9 @@
 #pragma once
-// What:      LocalCluster: store, controllers, API server and (if wanted) a runner, as one thing: the embedded cluster of
-//            rouse-local and the fault-injecting API server of the tests.
+// What:      LocalCluster: store, controllers, API server and (if wanted) a runner, as one thing:
+//            the embedded cluster of rouse-local and the fault-injecting API server of the tests.
 // Owner:     main, or a test case; `network` and `log` outlive it. Control thread.
-// Invariant: the namespaces default, kube-system, kube-public and kube-node-lease exist from the start.
+// Invariant: the namespaces default, kube-system, kube-public and kube-node-lease exist from the
+//            start.
 
 #include <cstdint>
 #include <memory>
@@ -44,7 +45,8 @@ class LocalCluster {
   [[nodiscard]] PodRunner* runner() { return runner_.get(); }
   [[nodiscard]] uint16_t port() const { return server_.port(); }
 
-  /// Creates or replaces what a manifest (YAML or JSON) describes, as `apply` does, without going through HTTP.
+  /// Creates or replaces what a manifest (YAML or JSON) describes, as `apply` does, without going
+  /// through HTTP.
   [[nodiscard]] absl::Status Apply(std::string_view manifest);
 
  private:

@@ -1,7 +1,9 @@
 #pragma once
-// What:      LogFile: the file that a process writes its output to by itself; kept small from outside.
+// What:      LogFile: the file that a process writes its output to by itself; kept small from
+//            outside.
 // Owner:     PodProcess. Control thread.
-// Limits:    kLogFileBytes; past it the file is copied to NAME.1 and begins anew (a line written meanwhile may be lost).
+// Limits:    kLogFileBytes; past it the file is copied to NAME.1 and begins anew (a line written
+//            meanwhile may be lost).
 // Never:     stands between the process and its output.
 
 #include <string>

@@ -2,7 +2,8 @@
 // What:      ParseManifest: the objects in a YAML (or JSON) text of one or several documents.
 // Owner:     nobody; a function. Any thread.
 // Limits:    JsonBounds; aliases are expanded within them.
-// Invariant: plain scalars become booleans, numbers and null as YAML 1.2's core schema says; quoted ones stay texts.
+// Invariant: plain scalars become booleans, numbers and null as YAML 1.2's core schema says; quoted
+//            ones stay texts.
 
 #include <string_view>
 #include <vector>
@@ -13,7 +14,8 @@
 
 namespace rouse::k8s::local {
 
-/// Empty documents are left out; a `List` is replaced by its items. kInvalidArgument names the line.
+/// Empty documents are left out; a `List` is replaced by its items. kInvalidArgument names the
+/// line.
 [[nodiscard]] absl::StatusOr<std::vector<Json>> ParseManifest(std::string_view text,
                                                               JsonBounds bounds = {});
 

@@ -1,8 +1,9 @@
 #pragma once
-// What:      the commands for people: apply, get, logs, delete, scale: what kubectl does, for the few kinds here.
+// What:      the commands for people: apply, get, logs, delete, scale: what kubectl does, for the
+//            few kinds here.
 // Owner:     main. They write to the streams that they are given.
-// Invariant: they return 0 where all went well, 1 where the server refused or could not be reached, 2 where the words
-//            typed made no sense.
+// Invariant: they return 0 where all went well, 1 where the server refused or could not be reached,
+//            2 where the words typed made no sense.
 
 #include <iosfwd>
 #include <span>

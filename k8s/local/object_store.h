@@ -1,10 +1,12 @@
 #pragma once
-// What:      ObjectStore, the objects of one cluster: versions, uids, generations, conflicts, graceful deletion, and the
-//            changes since a version for whoever watches.
-// Owner:     LocalCluster; outlives every StoreWatch and ObjectRef holder that asks it again. Control thread.
+// What:      ObjectStore, the objects of one cluster: versions, uids, generations, conflicts,
+//            graceful deletion, and the changes since a version for whoever watches.
+// Owner:     LocalCluster; outlives every StoreWatch and ObjectRef holder that asks it again.
+//            Control thread.
 // Limits:    StoreLimits.
-// Invariant: versions only grow; a stored object never changes (each write makes a new one); a watch sees every
-//            change of its kind once, in order, or is told that it fell out of the history.
+// Invariant: versions only grow; a stored object never changes (each write makes a new one); a
+//            watch sees every change of its kind once, in order, or is told that it fell out of the
+//            history.
 // Never:     calls a watch from inside a write: changes go out in the loop's next turn.
 
 #include <cstdint>
@@ -115,8 +117,8 @@ class ObjectStore {
   /// In the order of namespace and name; an empty `ns` means every namespace.
   [[nodiscard]] std::vector<ObjectRef> List(const ResourceKind& kind, std::string_view ns) const;
 
-  /// Read, `edit` a copy, write. A `metadata.resourceVersion` that edit leaves there must be the current
-  /// one. No change: no new version. An error of `edit` is returned.
+  /// Read, `edit` a copy, write. A `metadata.resourceVersion` that edit leaves there must be the
+  /// current one. No change: no new version. An error of `edit` is returned.
   using Edit = absl::FunctionRef<ApiError(Json& object)>;
   [[nodiscard]] ApiResult<ObjectRef> Write(const ResourceKind& kind, const ObjectKey& key,
                                            WritePart part, Edit edit);

@@ -1,8 +1,10 @@
 #pragma once
 // What:      PodAddresses: an address (127.x.y.z) and a free port for each pod (design 15.13).
 // Owner:     ProcessRunner. Control thread.
-// Limits:    addresses 127.16.0.1 up; ports kPortFirst..kPortLast, below what the system gives to callers.
-// Invariant: no two pods hold the same address or the same port at once; one just freed is the last to come again.
+// Limits:    addresses 127.16.0.1 up; ports kPortFirst..kPortLast, below what the system gives to
+//            callers.
+// Invariant: no two pods hold the same address or the same port at once; one just freed is the last
+//            to come again.
 
 #include <cstdint>
 #include <optional>

@@ -1,7 +1,8 @@
 #pragma once
 // What:      PodCommand: the command line and environment of a pod's first container.
 // Owner:     a value made by PodProcess at each start. Control thread.
-// Invariant: a later variable may use earlier ones as $(NAME), and $$(NAME) stays text, as in Kubernetes.
+// Invariant: a later variable may use earlier ones as $(NAME), and $$(NAME) stays text, as in
+//            Kubernetes.
 
 #include <cstdint>
 #include <optional>

@@ -1,7 +1,9 @@
 #pragma once
-// What:      what controllers and the runner read out of a pod: owner, readiness, and which number each of its ports has.
+// What:      what controllers and the runner read out of a pod: owner, readiness, and which number
+//            each of its ports has.
 // Owner:     nobody; pure functions. Any thread.
-// Invariant: the first port of the first container is the pod's own PORT (design 15.13) once the runner has given it one.
+// Invariant: the first port of the first container is the pod's own PORT (design 15.13) once the
+//            runner has given it one.
 
 #include <cstdint>
 #include <optional>
@@ -29,8 +31,8 @@ inline constexpr std::string_view kStartDelayAnnotation = "local.rouse.dev/start
 
 /// The PORT that the runner has given to a pod.
 [[nodiscard]] std::optional<uint16_t> OwnPort(const Json& pod);
-/// The number behind a port's name or number in a Service or a probe of a pod whose PORT is `own`; nullopt where no
-/// container has that name.
+/// The number behind a port's name or number in a Service or a probe of a pod whose PORT is `own`;
+/// nullopt where no container has that name.
 [[nodiscard]] std::optional<uint16_t> PodPort(const Json& pod, std::string_view name_or_number,
                                               std::optional<uint16_t> own);
 

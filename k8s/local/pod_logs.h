@@ -1,7 +1,8 @@
 #pragma once
 // What:      PodLogs, where the API server finds a pod's log; PodLogStreams, the open GETs of /log.
 // Owner:     the runner implements PodLogs; ApiServer owns PodLogStreams. Control thread.
-// Limits:    kLogBytesMax of one answer that is not followed; kLogFollowInterval between looks at a followed file.
+// Limits:    kLogBytesMax of one answer that is not followed; kLogFollowInterval between looks at a
+//            followed file.
 // Never:     keeps a log in memory.
 
 #include <cstdint>

@@ -35,7 +35,7 @@ PodProcess::~PodProcess() {
   *alive_ = false;
   host_.network.loop().Cancel(start_timer_);
   host_.network.loop().Cancel(kill_timer_);
-  if (child_ != 0) host_.children.Signal(child_, SIGKILL);
+  if (child_ != 0) host_.children.Kill(child_);
 }
 
 std::string PodProcess::FileOf(int restart) const {
@@ -184,7 +184,7 @@ void PodProcess::KillForProbe(std::string_view which) {
       std::chrono::seconds(NumberAt(*pod_->json, {"spec", "terminationGracePeriodSeconds"}, 30));
   kill_timer_ = host_.network.loop().At(Later(host_.network.loop().now(), grace), [this] {
     kill_timer_ = 0;
-    if (child_ != 0) host_.children.Signal(child_, SIGKILL);
+    if (child_ != 0) host_.children.Kill(child_);
   });
 }
 
@@ -203,7 +203,8 @@ void PodProcess::OnEnd(ChildEnd end) {
   RestartOrRest(end.code);
 }
 
-/// The commonest reason why a first function does not start here: it listens on a port of its own choice.
+/// The commonest reason why a first function does not start here: it listens on a port of its own
+/// choice.
 void PodProcess::ExplainEnd(ChildEnd end) {
   const std::string tail = log_ ? log_->Tail(8192) : std::string();
   if (end.code == 0 || (tail.find("ddress already in use") == std::string::npos &&
@@ -263,7 +264,7 @@ void PodProcess::Stop(Duration grace) {
     host_.network.loop().Cancel(kill_timer_);
     kill_timer_ = host_.network.loop().At(when, [this] {
       kill_timer_ = 0;
-      if (child_ != 0) host_.children.Signal(child_, SIGKILL);
+      if (child_ != 0) host_.children.Kill(child_);
     });
   }
   if (term_sent_) return;

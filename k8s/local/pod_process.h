@@ -1,8 +1,10 @@
 #pragma once
-// What:      PodProcess: the life of one pod as a local process: started, probed, restarted, stopped, and its status.
+// What:      PodProcess: the life of one pod as a local process: started, probed, restarted,
+//            stopped, and its status.
 // Owner:     ProcessRunner. Control thread.
 // Limits:    restarts wait 0, 10, 20 ... 300 s, as the kubelet's; a run of ten minutes starts over.
-// Invariant: waiting -> running -> (backing off -> running)* -> stopping -> done; from done nothing more is written.
+// Invariant: waiting -> running -> (backing off -> running)* -> stopping -> done; from done nothing
+//            more is written.
 
 #include <cstdint>
 #include <map>

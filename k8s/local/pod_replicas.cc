@@ -132,7 +132,8 @@ void WriteStatus(ObjectStore& store, const StoredObject& object, const Counts& c
   (void)store.Write(*object.kind, object.key, WritePart::kStatus, edit).ok();
 }
 
-/// Old pods that may go: all that are not ready, and as many ready ones as there are ready pods to spare.
+/// Old pods that may go: all that are not ready, and as many ready ones as there are ready pods to
+/// spare.
 void RemoveOld(ObjectStore& store, std::vector<ObjectRef>& old, int64_t ready_total,
                int64_t wanted) {
   SortForRemoval(old);
@@ -224,7 +225,8 @@ void ReconcileStatefulSet(ObjectStore& store, const StoredObject& set) {
     settled = settled && found != pods.end() && !found->second->deleting() &&
               IsReady(*found->second->json);
   }
-  // Highest first: those not wanted, one at a time unless parallel; then, once all is well, an outdated one.
+  // Highest first: those not wanted, one at a time unless parallel; then, once all is well, an
+  // outdated one.
   for (auto pod = pods.rbegin(); pod != pods.rend(); ++pod) {
     if (pod->first < wanted) break;
     if (!pod->second->deleting()) DeletePod(store, pod->second);

@@ -1,9 +1,9 @@
 #pragma once
-// What:      the work of the workload controllers: as many pods as wanted, of the template of now, and the status that
-//            says so.
+// What:      the work of the workload controllers: as many pods as wanted, of the template of now,
+//            and the status that says so.
 // Owner:     nobody; functions on the store, called by WorkloadController. Control thread.
-// Invariant: a changed template rolls: at most one pod more than wanted, and no ready pod goes before its replacement
-//            is ready. Removed first: not ready, then newest.
+// Invariant: a changed template rolls: at most one pod more than wanted, and no ready pod goes
+//            before its replacement is ready. Removed first: not ready, then newest.
 
 #include "k8s/local/object_store.h"
 

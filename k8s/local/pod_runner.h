@@ -1,6 +1,6 @@
 #pragma once
-// What:      PodRunner: what makes pods run. The real one starts processes (process_runner.h); simulations bring their own,
-//            which watches pods in the store and writes their status.
+// What:      PodRunner: what makes pods run. The real one starts processes (process_runner.h);
+//            simulations bring their own, which watches pods in the store and writes their status.
 // Owner:     LocalCluster. Control thread.
 
 #include <absl/functional/any_invocable.h>

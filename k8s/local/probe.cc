@@ -113,7 +113,7 @@ void Prober::Forget() {
   call_.reset();
   client_.reset();
   if (socket_ >= 0) close(std::exchange(socket_, -1));
-  if (child_ != 0) children_.Signal(std::exchange(child_, 0), SIGKILL);
+  if (child_ != 0) children_.Kill(std::exchange(child_, 0));
 }
 
 void Prober::AskHttp() {
@@ -136,7 +136,8 @@ void Prober::AskHttp() {
   call_ = client_->Start(std::move(request), std::move(handlers));
 }
 
-/// On loopback a connection is made or refused before connect returns; only a full backlog makes it wait.
+/// On loopback a connection is made or refused before connect returns; only a full backlog makes it
+/// wait.
 void Prober::AskTcp() {
   if (socket_ < 0) {
     socket_ = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

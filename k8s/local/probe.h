@@ -1,9 +1,10 @@
 #pragma once
-// What:      Prober: one probe of a running container, asked with the kubelet's timing, and its verdict.
+// What:      Prober: one probe of a running container, asked with the kubelet's timing, and its
+//            verdict.
 // Owner:     PodProcess, one per declared probe and run. Control thread.
 // Limits:    one question at a time, each within the probe's timeout.
-// Invariant: the verdict turns only after successThreshold or failureThreshold answers in a row. gRPC probes only ask
-//            whether the port accepts connections.
+// Invariant: the verdict turns only after successThreshold or failureThreshold answers in a row.
+//            gRPC probes only ask whether the port accepts connections.
 
 #include <cstdint>
 #include <memory>
@@ -20,7 +21,8 @@
 
 namespace rouse::k8s::local {
 
-/// Readiness is first asked this long after the start (the kubelet's own latency), then every period.
+/// Readiness is first asked this long after the start (the kubelet's own latency), then every
+/// period.
 inline constexpr Duration kFirstProbe = std::chrono::milliseconds(100);
 
 struct ProbePlan {

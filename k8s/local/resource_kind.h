@@ -1,6 +1,6 @@
 #pragma once
-// What:      ResourceKind, one row per kind of object that rouse-local knows, and how to find it by path, by kind or by
-//            what a person types (pods, pod, po).
+// What:      ResourceKind, one row per kind of object that rouse-local knows, and how to find it by
+//            path, by kind or by what a person types (pods, pod, po).
 // Owner:     a static table of constants; rows are compared by address. Any thread.
 
 #include <span>

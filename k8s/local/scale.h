@@ -14,8 +14,8 @@ namespace rouse::k8s::local {
 [[nodiscard]] Json ScaleOf(const StoredObject& object);
 [[nodiscard]] std::string ScaleText(const StoredObject& object);
 
-/// Writes the replica count of `scale` into the object; its resourceVersion and uid, where given, must be
-/// the object's.
+/// Writes the replica count of `scale` into the object; its resourceVersion and uid, where given,
+/// must be the object's.
 [[nodiscard]] ApiResult<ObjectRef> WriteScale(ObjectStore& store, const StoredObject& object,
                                               const Json& scale);
 

@@ -2,7 +2,8 @@
 // What:      LabelSelector and FieldSelector: which objects a list, a watch or a controller means.
 // Owner:     values. Any thread.
 // Limits:    kRequirementsMax parts in one selector.
-// Invariant: an empty selector matches everything (a Service's or Deployment's empty one nothing: ask empty()).
+// Invariant: an empty selector matches everything (a Service's or Deployment's empty one nothing:
+//            ask empty()).
 
 #include <cstdint>
 #include <string>

@@ -65,7 +65,8 @@ obs::Log::Options LogOptions(const ServeConfig& config) {
   return options;
 }
 
-/// Versions go on growing over restarts, so that a client's version from before is too old, not from the future.
+/// Versions go on growing over restarts, so that a client's version from before is too old, not
+/// from the future.
 uint64_t FirstVersion(WallTime now) {
   constexpr int64_t k2020 = 1577836800;
   const int64_t seconds =

@@ -21,7 +21,8 @@ constexpr size_t kEndpointsPerSlice = 100;
 
 TextMap SelectorOf(const Json& service) { return TextMapAt(service, {"spec", "selector"}); }
 
-/// The ports of a slice are those of its pods, and each pod has its own: pods with the same ports share a slice.
+/// The ports of a slice are those of its pods, and each pod has its own: pods with the same ports
+/// share a slice.
 json::array PortsOf(const Json& service, const Json& pod) {
   json::array ports;
   for (const Json& port : ArrayAt(service, {"spec", "ports"})) {

@@ -49,14 +49,14 @@ TEST_CASE("what cannot be run says why at once") {
   CHECK(f.children.running() == 0);
 }
 
-TEST_CASE("a signal reaches the whole group, and the end names it") {
+TEST_CASE("a kill reaches the whole group, and the end names it") {
   ProcessFixture f;
   ChildEnd end{-1, 0};
   const auto child =
       f.children.Start({{"sh", "-c", "sleep 1000 & wait"}, {"PATH=/usr/bin:/bin"}, "", -1},
                        [&](ChildEnd ended) { end = ended; });
   REQUIRE(child.ok());
-  f.children.Signal(*child, SIGKILL);
+  f.children.Kill(*child);
   REQUIRE(f.Until([&] { return end.code >= 0; }));
   CHECK(end.signal == SIGKILL);
   CHECK(end.code == 128 + SIGKILL);

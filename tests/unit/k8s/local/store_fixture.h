@@ -1,6 +1,7 @@
 #pragma once
-// What:  StoreFixture: an ObjectStore on simulated time, with short words for what tests write into it.
-// Owner: one test case.
+// What:      StoreFixture: an ObjectStore on simulated time, with short words for what tests write
+//            into it.
+// Owner:     one test case.
 
 #include <initializer_list>
 #include <string>
