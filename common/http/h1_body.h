@@ -126,6 +126,7 @@ class H1BodyWriter final : public BodyWriter {
 
  private:
   Step Send(std::string_view prefix, std::string_view data, std::string_view suffix);
+  void SayEnd();
   Step Write(std::string_view prefix, std::string_view data, bool end, std::string_view last_chunk);
   Step Broken();
 

@@ -78,7 +78,11 @@ Step H1BodyWriter::Write(std::string_view prefix, std::string_view data, bool en
     left_ -= data.size();
     ended_ = left_ == 0;
   }
-  if (kind_ != BodyKind::kStreamed) return Send(prefix, data, {});
+  if (kind_ != BodyKind::kStreamed) {
+    const Step step = Send(prefix, data, {});
+    if (step == Step::kDone) SayEnd();
+    return step;
+  }
   if (data.empty()) return end ? Send(prefix, {}, last_chunk) : Send(prefix, {}, {});
   // The chunk's header goes behind the head, in the scratch.
   const std::span<char> scratch = shard_.scratch();
@@ -93,6 +97,11 @@ Step H1BodyWriter::Write(std::string_view prefix, std::string_view data, bool en
   if (last_chunk == kLast) return Send(front, data, kChunkEndAndLast);
   last_chunk_.insert(0, kChunkEnd);
   return Send(front, data, last_chunk_);
+}
+
+/// A body that only the connection's end delimits: a tunnel's half close (security.md U09), or HTTP/1.0.
+void H1BodyWriter::SayEnd() {
+  if (ended_ && kind_ == BodyKind::kUntilClose) transport_->ShutdownWrite();
 }
 
 Step H1BodyWriter::Send(std::string_view prefix, std::string_view data, std::string_view suffix) {
@@ -144,7 +153,10 @@ Step H1BodyWriter::Send(std::string_view prefix, std::string_view data, std::str
 net::Task<Result<void>> H1BodyWriter::Flush(TimePoint deadline) {
   for (;;) {
     if (!error_.ok()) co_return error_;
-    if (!pending()) co_return Result<void>();
+    if (!pending()) {
+      SayEnd();
+      co_return Result<void>();
+    }
     const TimePoint idle = Later(shard_.now(), limits_.write_idle_timeout);
     const net::Wake why = co_await transport_->WaitWritable(std::min(deadline, idle));
     if (!error_.ok()) co_return error_;

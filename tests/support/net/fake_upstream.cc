@@ -223,6 +223,7 @@ void WireClient::Step() {
     received_bytes_ += read.bytes;
     if (!discard_) received_.append(bytes.data(), read.bytes);
   }
+  if (transport_->broken() && !transport_->readable()) ended_ = broken_ = true;
 }
 
 size_t WireClient::responses() const {
