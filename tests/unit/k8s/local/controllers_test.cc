@@ -17,7 +17,8 @@ struct ClusterFixture : StoreFixture {
   }
   static std::string DeploymentText(int replicas, std::string_view version) {
     return R"({"metadata":{"name":"web"},"spec":{"replicas":)" + std::to_string(replicas) +
-           R"(,"selector":{"matchLabels":{"app":"web"}},"template":{"metadata":{"labels":{"app":"web"}},
+           R"(,"selector":{"matchLabels":{"app":"web"}},
+           "template":{"metadata":{"labels":{"app":"web"}},
            "spec":{"containers":[{"name":"c","image":")" +
            std::string(version) + R"(","ports":[{"name":"http","containerPort":8080}]}]}}}})";
   }
@@ -268,7 +269,8 @@ TEST_CASE("slices follow the Service: its labels, its selector, its end") {
 TEST_CASE("a number as target port means the declared port, and so PORT") {
   ClusterFixture f;
   f.Add(ServiceKind(), R"({"metadata":{"name":"web"},"spec":{"selector":{"app":"web"},
-      "ports":[{"name":"a","port":80,"targetPort":8080},{"name":"b","port":9,"targetPort":9090}]}})");
+      "ports":[{"name":"a","port":80,"targetPort":8080},{"name":"b","port":9,
+      "targetPort":9090}]}})");
   f.Deploy(1);
   f.Settle();
   f.RunAll();

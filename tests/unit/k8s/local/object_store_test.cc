@@ -99,13 +99,13 @@ TEST_CASE("status and the rest are written apart") {
 TEST_CASE("nobody can rename an object or change what belongs to the server") {
   StoreFixture f;
   const ObjectRef made = f.Add(PodKind(), R"({"metadata":{"name":"a"}})");
-  const auto written =
-      f.store.Write(PodKind(), made->key, WritePart::kMain, [](Json& copy) -> ApiError {
-        Ensure(copy, {"metadata", "name"}) = "b";
-        Ensure(copy, {"metadata", "creationTimestamp"}) = "1970-01-01T00:00:00Z";
-        Ensure(copy, {"metadata", "labels", "x"}) = "y";
-        return {};
-      });
+  const auto edit = [](Json& copy) -> ApiError {
+    Ensure(copy, {"metadata", "name"}) = "b";
+    Ensure(copy, {"metadata", "creationTimestamp"}) = "1970-01-01T00:00:00Z";
+    Ensure(copy, {"metadata", "labels", "x"}) = "y";
+    return {};
+  };
+  const auto written = f.store.Write(PodKind(), made->key, WritePart::kMain, edit);
   REQUIRE(written.ok());
   CHECK(TextAt(*(*written)->json, {"metadata", "name"}) == "a");
   CHECK(TextAt(*(*written)->json, {"metadata", "creationTimestamp"}) == "2026-01-01T00:00:00Z");

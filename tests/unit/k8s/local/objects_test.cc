@@ -1,4 +1,4 @@
-// The small pure units: kinds, paths, errors, manifests, admission, scale, discovery, columns, facts.
+// The small pure units: kinds, paths, errors, manifests, admission, scale, discovery, tables.
 #include "k8s/local/admit.h"
 #include "k8s/local/api_error.h"
 #include "k8s/local/api_target.h"
@@ -161,7 +161,8 @@ TEST_CASE("defaults are filled in once and twice the same") {
 TEST_CASE("an immutable selector stays") {
   const Json before =
       Parsed(R"({"metadata":{"name":"a"},"spec":{"selector":{"matchLabels":{"a":"b"}},
-      "template":{"metadata":{"labels":{"a":"b","c":"d"}},"spec":{"containers":[{"name":"c"}]}}}})");
+      "template":{"metadata":{"labels":{"a":"b","c":"d"}},
+      "spec":{"containers":[{"name":"c"}]}}}})");
   Json after = before;
   CHECK(CheckObject(DeploymentKind(), after, &before).ok());
   Ensure(after, {"spec", "selector", "matchLabels", "c"}) = "d";
@@ -194,7 +195,8 @@ TEST_CASE("slices, leases and pods are checked where they matter") {
 TEST_CASE("a port in a probe or a Service is the pod's own PORT where it is the first declared") {
   const Json pod =
       Parsed(R"({"spec":{"containers":[{"name":"a","ports":[{"name":"http","containerPort":8080},
-      {"name":"admin","containerPort":9000}]},{"name":"b","ports":[{"name":"side","containerPort":7000}]}]}})");
+      {"name":"admin","containerPort":9000}]},{"name":"b","ports":[{"name":"side",
+      "containerPort":7000}]}]}})");
   const Json bare = Parsed(R"({"spec":{"containers":[{"name":"a"}]}})");
   CHECK(PodPort(pod, "http", 20001) == 20001);
   CHECK(PodPort(pod, "8080", 20001) == 20001);
@@ -277,8 +279,10 @@ TEST_CASE("ages are short") {
 
 TEST_CASE("tables are aligned and carry kubectl's columns") {
   const JsonArray pods{Parsed(R"({"metadata":{"name":"p","creationTimestamp":"2026-01-01T00:00:00Z",
-      "annotations":{"local.rouse.dev/port":"20001"}},"spec":{"containers":[{"name":"c"}],"nodeName":"n"},
-      "status":{"phase":"Running","podIP":"127.1.1.1","containerStatuses":[{"ready":true,"restartCount":2}]}})")};
+      "annotations":{"local.rouse.dev/port":"20001"}},"spec":{"containers":[{"name":"c"}],
+      "nodeName":"n"},
+      "status":{"phase":"Running","podIP":"127.1.1.1","containerStatuses":[{"ready":true,
+      "restartCount":2}]}})")};
   const WallTime now = *ParseTime("2026-01-01T00:01:00Z");
   CHECK(TableOf(PodKind(), pods, now, {.wide = true, .namespaces = false}) ==
         "NAME   READY   STATUS    RESTARTS   AGE   IP          PORT    NODE\n"

@@ -36,7 +36,8 @@ TEST_CASE("a strategic merge patch joins lists of named things by their names") 
                           {"name":"b"}],"args":["x"]})");
   StrategicMergePatch(target,
                       Parsed(R"({"containers":[{"name":"a","env":[{"name":"Y","value":"2"}]},
-      {"name":"b","$patch":"delete"},{"name":"c"}],"args":["y"],"$setElementOrder/containers":[]})"));
+      {"name":"b","$patch":"delete"},{"name":"c"}],"args":["y"],
+      "$setElementOrder/containers":[]})"));
   CHECK(target == Parsed(R"({"containers":[{"name":"a","image":"1","env":[{"name":"X","value":"1"},
       {"name":"Y","value":"2"}]},{"name":"c"}],"args":["y"]})"));
 }

@@ -136,7 +136,8 @@ TEST_CASE("a probe's plan has the kubelet's defaults and the pod's own place") {
       {"ports":[{"name":"http","containerPort":80}]}]}})");
   const ProbePlan plan = ProbePlan::Of(
       Parsed(
-          R"({"httpGet":{"port":"http","path":"x","scheme":"HTTPS","httpHeaders":[{"name":"A","value":"b"}]},
+          R"({"httpGet":{"port":"http","path":"x","scheme":"HTTPS","httpHeaders":[{"name":"A",
+          "value":"b"}]},
                  "initialDelaySeconds":3})"),
       *pod, {"127.1.1.1", 20001}, {});
   CHECK(plan.kind == ProbePlan::Kind::kHttp);

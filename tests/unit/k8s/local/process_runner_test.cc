@@ -37,7 +37,8 @@ struct RunnerFixture : ProcessFixture {
     Json words = boost::json::value_from(command);
     const std::string text =
         R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + name + "\"" + metadata +
-        R"(},"spec":{"terminationGracePeriodSeconds":5,"containers":[{"name":"c","image":"i","command":)" +
+        R"(},"spec":{"terminationGracePeriodSeconds":5,"containers":[{"name":"c","image":"i",
+        "command":)" +
         JsonText(words) + (container.empty() ? "" : "," + container) + "}]" +
         (spec.empty() ? "" : "," + spec) + "}}";
     const absl::Status status = cluster->Apply(text);
@@ -124,7 +125,8 @@ TEST_CASE("readiness follows the probe, at the pod's own PORT, up and down") {
   RunnerFixture f;
   f.Run("p", {"python3", "-c", kServer},
         R"("workingDir":")" + f.folder + R"(","ports":[{"name":"http","containerPort":8080}],
-           "readinessProbe":{"httpGet":{"path":"/ok","port":"http"},"periodSeconds":1,"failureThreshold":1})");
+           "readinessProbe":{"httpGet":{"path":"/ok","port":"http"},"periodSeconds":1,
+           "failureThreshold":1})");
   REQUIRE(f.Until([&] { return f.Field("p", {"status", "phase"}) == "Running"; }));
   CHECK_FALSE(IsReady(*f.Pod("p")->json));
   CHECK(f.UntilEvent("Unhealthy", "Readiness probe failed"));
@@ -142,7 +144,8 @@ TEST_CASE("tcp and exec probes answer too, and a startup probe comes first") {
         R"("workingDir":")" + f.folder + R"(","ports":[{"containerPort":8080}],
            "readinessProbe":{"tcpSocket":{"port":8080},"periodSeconds":1})");
   f.Run("exec", kSleep, R"("workingDir":")" + f.folder + R"(",
-           "startupProbe":{"exec":{"command":["test","-e","started"]},"periodSeconds":1,"failureThreshold":30},
+           "startupProbe":{"exec":{"command":["test","-e","started"]},"periodSeconds":1,
+           "failureThreshold":30},
            "readinessProbe":{"exec":{"command":["true"]},"periodSeconds":1})");
   REQUIRE(f.UntilReady("tcp"));
   REQUIRE(f.UntilEvent("Unhealthy", "Startup probe failed: command exited with 1"));
@@ -269,7 +272,8 @@ TEST_CASE("stopping the cluster ends every process and starts no other") {
   REQUIRE(
       f.cluster
           ->Apply(
-              R"({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"d"},"spec":{"replicas":3,
+              R"({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"d"},
+              "spec":{"replicas":3,
       "selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},
       "spec":{"containers":[{"name":"c","command":["sleep","1000"]}]}}}})")
           .ok());
@@ -287,7 +291,8 @@ TEST_CASE("pods that come and go many times leave nothing behind") {
   REQUIRE(
       f.cluster
           ->Apply(
-              R"({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"d"},"spec":{"replicas":0,
+              R"({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"d"},
+              "spec":{"replicas":0,
       "selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},
       "spec":{"containers":[{"name":"c","command":["sleep","1000"]}]}}}})")
           .ok());
