@@ -246,6 +246,8 @@ void PodProcess::RestartOrRest(int code) {
 }
 
 void PodProcess::Update(ObjectRef pod) {
+  // What we wrote ourselves comes back, perhaps after we have written again.
+  if (pod->version < pod_->version) return;
   pod_ = std::move(pod);
   if (!pod_->deleting()) return;
   Stop(std::chrono::seconds(NumberAt(*pod_->json, {"metadata", "deletionGracePeriodSeconds"}, 30)));
