@@ -1,10 +1,11 @@
 #pragma once
-// What:      App, the data side of one rouse-proxy: shards, data planes, listeners; and the bridge between the
-//            shards' inboxes and the control loop.
+// What:      App, the data side of one rouse-proxy: shards, data planes, listeners; and the bridge
+//            between the shards' inboxes and the control loop.
 // Owner:     the program (or a test); loop, log and config outlive it. Control thread, all calls.
-// Invariant: listens only once a snapshot has been published. Every callback runs on the control thread.
-// Never:     knows where snapshots come from or where reports go: those sides attach through Publish,
-//            GatherDemand, OnWake.
+// Invariant: listens only once a snapshot has been published. Every callback runs on the control
+//            thread.
+// Never:     knows where snapshots come from or where reports go: those sides attach through
+//            Publish, GatherDemand, OnWake.
 
 #include <functional>
 #include <memory>

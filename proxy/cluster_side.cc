@@ -91,7 +91,7 @@ absl::StatusOr<std::unique_ptr<ClusterSide>> ClusterSide::Make(control::Network&
       EndpointGuard::Make(cluster.allow_endpoint_cidrs, {access->origin.host});
   if (!guard.ok()) return guard.status();
 
-  std::unique_ptr<ClusterSide> made(new ClusterSide(network.loop().clock(), *std::move(access)));
+  auto made = std::make_unique<ClusterSide>(network.loop().clock(), *std::move(access));
   k8s::ApiClientOptions client_options;
   client_options.component = "rouse-proxy";
   made->client_ = std::make_unique<k8s::ApiClient>(network, made->credentials_, client_options);

@@ -42,6 +42,9 @@ class Reports {
 
 class ClusterSide {
  public:
+  /// For Make.
+  ClusterSide(const Clock& clock, k8s::ClusterAccess access)
+      : credentials_(clock, std::move(access)) {}
   /// kFailedPrecondition or kInvalidArgument where no cluster can be found.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<ClusterSide>> Make(control::Network& network,
                                                                          obs::Log& log, App& app,
@@ -53,9 +56,6 @@ class ClusterSide {
   [[nodiscard]] KubernetesSide& side() { return *side_; }
 
  private:
-  ClusterSide(const Clock& clock, k8s::ClusterAccess access)
-      : credentials_(clock, std::move(access)) {}
-
   k8s::Credentials credentials_;
   std::unique_ptr<k8s::ApiClient> client_;
   std::unique_ptr<KubernetesSide> side_;

@@ -1,5 +1,6 @@
 #pragma once
-// What:  Config, everything rouse-proxy can be told, one small struct per part; AddOptions, its table of rows.
+// What:  Config, everything rouse-proxy can be told, one small struct per part; AddOptions, its
+//        table of rows.
 // Owner: main; outlives App.
 // Never: read on the data path other than through the part's own struct.
 

@@ -1,5 +1,6 @@
 #pragma once
-// What:      DataPlane, all that one shard owns of the proxy: sessions, exchanges, admission, pool, numbers.
+// What:      DataPlane, all that one shard owns of the proxy: sessions, exchanges, admission, pool,
+//            numbers.
 // Owner:     App, one per shard, all made before the shards start and destroyed after they stopped.
 // Shard:     one; built on the main thread before it turns.
 // Invariant: destroyed empty: Drain, then nothing runs any more.
@@ -38,7 +39,8 @@ struct DataPlaneOptions {
 
 /// Called on the shard.
 struct DataPlaneWires {
-  /// A workload without a usable endpoint is wanted. Whoever takes it says MarkReported once it is on its way.
+  /// A workload without a usable endpoint is wanted. Whoever takes it says MarkReported once it is
+  /// on its way.
   absl::AnyInvocable<void(const ObjectKey&)> on_wake;
   /// Access records of the last moments.
   absl::AnyInvocable<void(AccessLog::Batch)> on_records;

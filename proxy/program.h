@@ -1,6 +1,6 @@
 #pragma once
-// What:      Program, rouse-proxy as a process: real time, network and log, App, the side that makes snapshots
-//            (the configuration file or a cluster), reports, pages, signals.
+// What:      Program, rouse-proxy as a process: real time, network and log, App, the side that
+//            makes snapshots (the configuration file or a cluster), reports, pages, signals.
 // Owner:     main.
 // Never:     carries traffic; tests run App without it.
 
@@ -12,8 +12,8 @@
 
 namespace rouse::proxy {
 
-/// Reads the configuration again, from the same flags, environment and file: kInvalidArgument says what is
-/// wrong with it.
+/// Reads the configuration again, from the same flags, environment and file: kInvalidArgument says
+/// what is wrong with it.
 using Reread = std::function<absl::StatusOr<Config>()>;
 
 /// Runs until a signal; returns the exit code. `seed` feeds jitter, request ids and balancing.

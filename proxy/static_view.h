@@ -1,9 +1,9 @@
 #pragma once
-// What:      StaticView, workloads and routes as the configuration file fixes them (15.12); and the snapshots
-//            made of it.
+// What:      StaticView, workloads and routes as the configuration file fixes them (15.12); and the
+//            snapshots made of it.
 // Owner:     Config; StaticSnapshots: the program. Control thread.
-// Invariant: a view that parses is whole: every route names a workload of the same file. A workload keeps its
-//            place across reloads.
+// Invariant: a view that parses is whole: every route names a workload of the same file. A workload
+//            keeps its place across reloads.
 
 #include <functional>
 #include <map>

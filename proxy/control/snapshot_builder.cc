@@ -74,8 +74,8 @@ ProbeSpec EarlyProbeOf(const k8s::Deployment& target, const k8s::ServicePort& se
   }
   const auto declared_port = probed->PortNumber(declared.port);
   if (!declared_port) return none;
-  // The slice says where the Service's target port really listens (15.13); a probe of the same container
-  // port asks there.
+  // The slice says where the Service's target port really listens (15.13); a probe of the same
+  // container port asks there.
   const std::string target_text = service_port.target_port.empty()
                                       ? std::to_string(service_port.port)
                                       : service_port.target_port;

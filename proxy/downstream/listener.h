@@ -1,6 +1,6 @@
 #pragma once
-// What:      Listener, one address on which this shard takes connections, and hands them to its sessions.
-//            OpenListeners binds one address for all shards.
+// What:      Listener, one address on which this shard takes connections, and hands them to its
+//            sessions. OpenListeners binds one address for all shards.
 // Owner:     DataPlane. One shard.
 // Limits:    those of net::Acceptor and Sessions.
 

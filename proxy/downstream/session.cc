@@ -11,8 +11,8 @@ namespace rouse::proxy {
 
 Session::Session(Sessions& sessions, std::unique_ptr<net::Transport> transport)
     : sessions_(sessions), client_(Sessions::IdOf(transport->peer_address())) {
-  // The one place that settles the protocol. HTTP/2 will be told by ALPN or by its preface, which HTTP/1
-  // refuses with 400 (security.md L11).
+  // The one place that settles the protocol. HTTP/2 will be told by ALPN or by its preface, which
+  // HTTP/1 refuses with 400 (security.md L11).
   http::StreamHandler& handler = *this;
   connection_ = std::make_unique<http::H1Server>(sessions.shard_, std::move(transport), handler,
                                                  sessions.options_.http1);

@@ -1,9 +1,9 @@
 #pragma once
-// What:      Session, one downstream connection: settles its protocol, starts an exchange per stream.
-//            Sessions, all of a shard, with the limits on them.
+// What:      Session, one downstream connection: settles its protocol, starts an exchange per
+//            stream. Sessions, all of a shard, with the limits on them.
 // Owner:     Sessions owns each Session; DataPlane owns Sessions. One shard.
-// Limits:    SessionOptions: connections per client; over pressure_share of all, the connection idle for longest
-//            is closed for each new one.
+// Limits:    SessionOptions: connections per client; over pressure_share of all, the connection
+//            idle for longest is closed for each new one.
 // Invariant: between requests a session has no coroutine and no buffer.
 
 #include <array>

@@ -1,5 +1,6 @@
 #pragma once
-// What:      the deadlines of one exchange (15.3): how long it may wait for a slot, and when it must be over.
+// What:      the deadlines of one exchange (15.3): how long it may wait for a slot, and when it
+//            must be over.
 // Owner:     the exchange; pure.
 // Invariant: hold <= arrival + hold_timeout. What the client asked for can only shorten.
 

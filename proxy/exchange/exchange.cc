@@ -68,7 +68,8 @@ void Exchange::Begin(http::ServerStream& downstream) {
   ++context_.active;
 }
 
-/// `OPTIONS *` asks the proxy, and so does an OPTIONS that may go no further (RFC 9110 section 7.6.2).
+/// `OPTIONS *` asks the proxy, and so does an OPTIONS that may go no further (RFC 9110 section
+/// 7.6.2).
 bool Exchange::AnswersItself() const {
   const http::RequestHead& head = downstream_->head();
   if (head.method != "OPTIONS") return false;
@@ -144,7 +145,8 @@ net::Task<bool> Exchange::WaitForPlace(LocalEndpoint& endpoint, TimePoint deadli
   }
 }
 
-/// Sends the request and brings the response back. An error that may be repeated has left nothing behind.
+/// Sends the request and brings the response back. An error that may be repeated has left nothing
+/// behind.
 net::Task<Error> Exchange::Forward() {
   const http::RequestHead& head = downstream_->head();
   http::ClientStream& upstream = upstream_.stream();

@@ -1,10 +1,12 @@
 #pragma once
-// What:      Exchange, the life of one request: route, count as demand, get a slot, open an upstream stream,
-//            forward both ways, account. Run() reads in the order of events.
-// Owner:     ExchangePool (exchange_pool.h) keeps it between requests; while it runs, its own coroutine.
+// What:      Exchange, the life of one request: route, count as demand, get a slot, open an
+//            upstream stream, forward both ways, account. Run() reads in the order of events.
+// Owner:     ExchangePool (exchange_pool.h) keeps it between requests; while it runs, its own
+//            coroutine.
 // Shard:     one.
 // Limits:    kAttemptsMax attempts, kInformationalMax 1xx heads; the deadlines of 15.3.
-// Invariant: ends exactly once, in End(): downstream finished, demand left, slot freed, record written.
+// Invariant: ends exactly once, in End(): downstream finished, demand left, slot freed, record
+//            written.
 // Never:     names a protocol.
 
 #include <optional>

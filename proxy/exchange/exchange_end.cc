@@ -1,4 +1,5 @@
-// How an exchange ends: downstream finished, numbers counted, the record written, and itself given back.
+// How an exchange ends: downstream finished, numbers counted, the record written, and itself given
+// back.
 
 #include <charconv>
 #include <utility>

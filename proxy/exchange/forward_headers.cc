@@ -16,7 +16,8 @@ using http::HeadPatch;
 
 constexpr uint64_t Bit(HeaderId id) { return uint64_t{1} << static_cast<unsigned>(id); }
 
-/// Never passed on in either direction: hop-by-hop (RFC 9110 section 7.6.1), or written by the codec.
+/// Never passed on in either direction: hop-by-hop (RFC 9110 section 7.6.1), or written by the
+/// codec.
 constexpr uint64_t kHopByHop = Bit(HeaderId::kConnection) | Bit(HeaderId::kKeepAlive) |
                                Bit(HeaderId::kProxyConnection) | Bit(HeaderId::kTe) |
                                Bit(HeaderId::kUpgrade) | Bit(HeaderId::kProxyAuthorization) |
@@ -68,7 +69,8 @@ void ForEach(const HeaderMap& fields, HeaderId id, See see) {
     if (fields.id(i) == id) see(fields.value(i));
 }
 
-/// Fields named in Connection go no further (K02). Linear in the list also where it is absurdly long (K04).
+/// Fields named in Connection go no further (K02). Linear in the list also where it is absurdly
+/// long (K04).
 void DropNominated(const HeaderMap& fields, HeadPatch& patch) {
   constexpr size_t kFew = 8;
   absl::InlinedVector<std::string_view, kFew> names;
@@ -103,8 +105,8 @@ void DropNominated(const HeaderMap& fields, HeadPatch& patch) {
   }
 }
 
-/// An underscore name that a CGI-like server would read as one of the fields that decide framing, routing or
-/// identity: dropped whatever the policy.
+/// An underscore name that a CGI-like server would read as one of the fields that decide framing,
+/// routing or identity: dropped whatever the policy.
 bool ImitatesSecurityField(std::string_view name) {
   constexpr size_t kLongest = 32;
   if (name.size() > kLongest) return false;
@@ -127,7 +129,8 @@ bool IsValidRequestId(std::string_view id) {
          std::all_of(id.begin(), id.end(), IsRequestIdChar);
 }
 
-/// An address as it stands in X-Forwarded-For; loose on purpose: what matters is that nothing else gets in.
+/// An address as it stands in X-Forwarded-For; loose on purpose: what matters is that nothing else
+/// gets in.
 bool LooksLikeAddress(std::string_view text) {
   constexpr size_t kAddressMax = 64;
   if (text.empty() || text.size() > kAddressMax) return false;

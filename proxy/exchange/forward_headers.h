@@ -1,9 +1,11 @@
 #pragma once
-// What:      what one hop drops from and adds to a head (RFC 9110 section 7.6): hop-by-hop fields, what an
-//            untrusted client may not say, our forwarding fields; and the request id.
+// What:      what one hop drops from and adds to a head (RFC 9110 section 7.6): hop-by-hop fields,
+//            what an untrusted client may not say, our forwarding fields; and the request id.
 // Owner:     the exchange; pure functions over its head, values built in its ValueStore.
-// Limits:    additions fit HeadPatch's inline room, values ValueStore's inline room, or they go to the heap.
-// Invariant: framing fields and Host are always dropped: the codec writes them from the validated head.
+// Limits:    additions fit HeadPatch's inline room, values ValueStore's inline room, or they go to
+//            the heap.
+// Invariant: framing fields and Host are always dropped: the codec writes them from the validated
+//            head.
 // Never:     touches the bytes that came in; decides where a request goes.
 
 #include <array>
@@ -19,8 +21,8 @@
 
 namespace rouse::proxy {
 
-/// What to do with a field name that holds an underscore (security.md N11): CGI-like servers read `X_Foo` as
-/// `X-Foo`.
+/// What to do with a field name that holds an underscore (security.md N11): CGI-like servers read
+/// `X_Foo` as `X-Foo`.
 enum class Underscores : uint8_t { kDrop, kPass, kReject };
 
 struct ForwardPolicy {
@@ -50,19 +52,21 @@ class ValueStore {
   std::forward_list<std::string> overflow_;
 };
 
-/// What is left of the client's own deadlines at the moment of sending; zero: the field is not forwarded.
+/// What is left of the client's own deadlines at the moment of sending; zero: the field is not
+/// forwarded.
 struct RemainingTime {
   Duration grpc{};
   Duration request{};
 };
 
-/// The client's id where the peer is trusted and it is valid (1-128 of [A-Za-z0-9._-]), else a fresh one of
-/// 32 hex digits.
+/// The client's id where the peer is trusted and it is valid (1-128 of [A-Za-z0-9._-]), else a
+/// fresh one of 32 hex digits.
 [[nodiscard]] std::string_view RequestIdOf(const http::RequestHead& head,
                                            const ForwardPolicy& policy, Random& random,
                                            ValueStore& values);
 
-/// The client's address: the peer's, or with trusted hops that entry of X-Forwarded-For from the right.
+/// The client's address: the peer's, or with trusted hops that entry of X-Forwarded-For from the
+/// right.
 [[nodiscard]] std::string_view ClientAddressOf(const http::RequestHead& head,
                                                const http::PeerInfo& peer,
                                                const ForwardPolicy& policy);

@@ -23,8 +23,9 @@ constexpr bool kNow = false;
 
 using K = ErrorKind;
 
-/// 400-class rows that doubt the framing close (security.md 1.1); what failed upstream or at home does not
-/// touch the client's connection. Statuses: RFC 9110 section 15, 431 and 429 RFC 6585, 508 RFC 5842.
+/// 400-class rows that doubt the framing close (security.md 1.1); what failed upstream or at home
+/// does not touch the client's connection. Statuses: RFC 9110 section 15, 431 and 429 RFC 6585, 508
+/// RFC 5842.
 constexpr std::array<ReplyRow, kErrorKinds> kRows = {{
     {K::kNone, 500, kGrpcInternal, kClose, kNow, "no error"},
     {K::kBadRequest, 400, kGrpcInternal, kClose, kNow, "the request is malformed"},
@@ -92,8 +93,8 @@ bool WantsJson(const http::RequestHead& request) {
          accept.find("+json") != std::string_view::npos;
 }
 
-/// Detail texts are static and ours, so that no JSON escaping is needed; the request id is checked by
-/// RequestIdOf.
+/// Detail texts are static and ours, so that no JSON escaping is needed; the request id is checked
+/// by RequestIdOf.
 std::string_view BodyOf(std::string_view code, std::string_view text, std::string_view request_id,
                         bool json, ValueStore& values) {
   if (json)

@@ -1,9 +1,10 @@
 #pragma once
-// What:      our own answers: one table from ErrorKind to HTTP status, gRPC status and whether the connection
-//            ends; and the reply made of it: text or JSON by Accept, or trailers-only for gRPC.
+// What:      our own answers: one table from ErrorKind to HTTP status, gRPC status and whether the
+//            connection ends; and the reply made of it: text or JSON by Accept, or trailers-only
+//            for gRPC.
 // Owner:     the exchange; a LocalReply's views live in the ValueStore given.
-// Invariant: each ErrorKind has exactly one row, checked at compile time. A client sees code, text and request
-//            id, never an address or a name of ours.
+// Invariant: each ErrorKind has exactly one row, checked at compile time. A client sees code, text
+//            and request id, never an address or a name of ours.
 
 #include <cstdint>
 #include <string_view>

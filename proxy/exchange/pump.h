@@ -14,8 +14,8 @@ namespace rouse::proxy {
 
 inline constexpr size_t kBytesPerTurn = 256 * 1024;
 
-/// kNone once the end has been handed to the transport; else the error of the side that failed. Each wait ends
-/// by `deadline`; the reader and the writer have idle limits of their own.
+/// kNone once the end has been handed to the transport; else the error of the side that failed.
+/// Each wait ends by `deadline`; the reader and the writer have idle limits of their own.
 [[nodiscard]] net::Task<Error> Pump(net::Shard& shard, http::BodyReader& from, http::BodyWriter& to,
                                     TimePoint deadline);
 

@@ -2,7 +2,8 @@
 // What:      may this attempt be repeated (security.md 5.4); and the budget that repeats draw on.
 // Owner:     the exchange asks; pure. RetryBudget: one per data plane.
 // Limits:    kEndpointsMax attempts in all; one repeat on a fresh connection; RetryBudget.
-// Invariant: never once a response byte (1xx included) has come, nor a body byte has been given away.
+// Invariant: never once a response byte (1xx included) has come, nor a body byte has been given
+//            away.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,6 +1,7 @@
 #pragma once
 // What:      Dial, a connection to an endpoint: connect, settle the protocol.
-// Owner:     the caller owns what comes out, and sees to it that `endpoint` outlives the call. One shard.
+// Owner:     the caller owns what comes out, and sees to it that `endpoint` outlives the call. One
+//            shard.
 // Limits:    DialOptions::connect_timeout for all tries together.
 // Invariant: errors are those of net::Connect; retry_safe, since nothing was sent.
 
@@ -18,8 +19,9 @@ namespace rouse::proxy {
 
 struct DialOptions {
   Duration connect_timeout = std::chrono::seconds(1);
-  /// The first try is given up after so long, each further one after twice the one before: a SYN to a pod
-  /// whose address is not routed yet is lost, and the kernel would repeat it only after a second.
+  /// The first try is given up after so long, each further one after twice the one before: a SYN to
+  /// a pod whose address is not routed yet is lost, and the kernel would repeat it only after a
+  /// second.
   Duration first_try = std::chrono::milliseconds(25);
   /// With two addresses: the other one is tried from here on (15.6).
   Duration other_address_after = std::chrono::milliseconds(250);

@@ -196,8 +196,8 @@ void Pool::LeaveIdle(Connection& connection) {
     home.shared->SetIdle(shard_.id(), false);
 }
 
-/// Takes the connection out of everything; it is destroyed from the loop, since it may be on the stack now.
-/// Twice is harmless: told() and Returned() may both ask for it.
+/// Takes the connection out of everything; it is destroyed from the loop, since it may be on the
+/// stack now. Twice is harmless: told() and Returned() may both ask for it.
 void Pool::Bury(Connection& connection) {
   if (connection.home == nullptr) return;
   if (connection.state == ConnectionState::kIdle) LeaveIdle(connection);

@@ -1,11 +1,12 @@
 #pragma once
-// What:      Pool, the connections of one shard by endpoint: idle ones LIFO, busy ones, and those that go.
-//            Pool::Lease, one stream on one of them.
+// What:      Pool, the connections of one shard by endpoint: idle ones LIFO, busy ones, and those
+//            that go. Pool::Lease, one stream on one of them.
 // Owner:     DataPlane; outlives every lease. One shard.
-// Limits:    PoolLimits. Where a workload is limited: over all shards never more connections open to an
-//            endpoint than its limit (15.6), counted in EndpointSlots.
+// Limits:    PoolLimits. Where a workload is limited: over all shards never more connections open
+//            to an endpoint than its limit (15.6), counted in EndpointSlots.
 // Invariant: a connection is idle in one list, or leased, or dead and buried from the loop.
-//            Borrowing and returning a warm connection allocates nothing. CheckInvariants walks everything.
+//            Borrowing and returning a warm connection allocates nothing. CheckInvariants walks
+//            everything.
 
 #include <cstddef>
 #include <cstdint>
@@ -79,8 +80,8 @@ class Pool {
   /// As Add, for a connection that nobody wants yet (an early probe's).
   void AddIdle(LocalEndpoint& endpoint, std::unique_ptr<http::ClientConnection> wire);
 
-  /// May a connection to this endpoint be opened now? Where it may and the workload is limited, the place is
-  /// taken: Add uses it, ReturnPlace gives it back after a failed dial.
+  /// May a connection to this endpoint be opened now? Where it may and the workload is limited, the
+  /// place is taken: Add uses it, ReturnPlace gives it back after a failed dial.
   [[nodiscard]] bool TakePlace(LocalEndpoint& endpoint);
   void ReturnPlace(LocalEndpoint& endpoint);
   /// Closes one idle connection to the endpoint with this counter, if there is one.

@@ -5,10 +5,10 @@
 namespace rouse::proxy::testing {
 namespace {
 
-// Rows of the project's table of hostile requests, end to end. Oracles: (O1) requests at the origin equal
-// responses that are the origin's; (O2) the origin's own parser finds only canonical requests; (O3) after a
-// refusal nothing more is answered; (O4) a request right afterwards gets its own answer; (O5) the verdict is
-// the same byte by byte.
+// Rows of the project's table of hostile requests, end to end. Oracles: (O1) requests at the origin
+// equal responses that are the origin's; (O2) the origin's own parser finds only canonical
+// requests; (O3) after a refusal nothing more is answered; (O4) a request right afterwards gets its
+// own answer; (O5) the verdict is the same byte by byte.
 
 struct Row {
   const char* name;
