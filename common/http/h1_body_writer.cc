@@ -99,7 +99,8 @@ Step H1BodyWriter::Write(std::string_view prefix, std::string_view data, bool en
   return Send(front, data, last_chunk_);
 }
 
-/// A body that only the connection's end delimits: a tunnel's half close (security.md U09), or HTTP/1.0.
+/// A body that only the connection's end delimits: a tunnel's half close (security.md U09), or
+/// HTTP/1.0.
 void H1BodyWriter::SayEnd() {
   if (ended_ && kind_ == BodyKind::kUntilClose) transport_->ShutdownWrite();
 }

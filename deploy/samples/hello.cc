@@ -61,14 +61,18 @@ std::string LowerCase(std::string text) {
 }
 
 std::string Answer(const std::string& head) {
-  const long place = places++;
-  const int now = ++in_flight;
+  // The kubelet's probes are no traffic.
+  const bool probe = head.find("user-agent: kube-probe") != std::string::npos;
+  const long place = probe ? -1 : places++;
+  const int now = probe ? 0 : ++in_flight;
   for (int most = in_flight_max; now > most && !in_flight_max.compare_exchange_weak(most, now);) {
   }
   const long milliseconds = NumberIn(head.substr(0, head.find('\n')), "ms=");
   if (milliseconds > 0) poll(nullptr, 0, static_cast<int>(std::min(milliseconds, 60'000L)));
-  --in_flight;
-  ++served;
+  if (!probe) {
+    --in_flight;
+    ++served;
+  }
   std::string body;
   if (head.find(" /stats") != std::string::npos) {
     body = "{\"served\": " + std::to_string(served) +

@@ -110,7 +110,9 @@ class Wake(unittest.TestCase):
                 text = answer.read().decode()
             json.loads(text)
             self.assertIn(expected, text, path)
-        self.assertGreaterEqual(self.cluster.metric("rouse_proxy_cold_starts_total", "default/seen"), 1)
+        # Numbers are gathered from the shards once a second.
+        wait_until(lambda: self.cluster.metric("rouse_proxy_cold_starts_total", "default/seen") >= 1, 5,
+                   "the cold start is not on the metrics page")
 
     def test_a_changed_template_rolls_without_a_failed_request(self):
         host = self.add("rolled", annotations={"autoscaling.knative.dev/min-scale": "2"})

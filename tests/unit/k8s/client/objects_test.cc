@@ -7,7 +7,6 @@
 #include "k8s/objects/json_node.h"
 #include "k8s/objects/lease.h"
 #include "k8s/objects/object_meta.h"
-#include "k8s/objects/pod.h"
 #include "k8s/objects/scale.h"
 #include "k8s/objects/service.h"
 #include "k8s/objects/timestamp.h"
@@ -121,9 +120,9 @@ TEST_CASE("an endpoint slice is read with the meaning of absent conditions") {
   CHECK(null_lists->address_type == EndpointSlice::AddressType::kFqdn);
 }
 
-constexpr const char* kPod = R"({
-  "metadata":{"name":"p","namespace":"shop","uid":"u","deletionTimestamp":"2026-01-01T00:00:00Z"},
-  "spec":{"nodeName":"n","containers":[
+constexpr const char* kTarget = R"({
+  "metadata":{"name":"p","namespace":"shop","uid":"u"},
+  "spec":{"template":{"spec":{"containers":[
     {"name":"main","ports":[{"name":"http","containerPort":8080},{"containerPort":9090}],
      "readinessProbe":{"httpGet":{"path":"ready","port":"http","scheme":"HTTPS",
        "httpHeaders":[{"name":"A","value":"b"}]},"initialDelaySeconds":2,"periodSeconds":3,
@@ -131,34 +130,10 @@ constexpr const char* kPod = R"({
      "startupProbe":{"grpc":{"port":9090,"service":"s"}},
      "livenessProbe":{"exec":{"command":["sh","-c","true"]}}},
     {"name":"side","readinessProbe":{"tcpSocket":{"port":9,"host":"h"}}}],
-    "readinessGates":[{"conditionType":"x.io/gate"}]},
-  "status":{"phase":"Running","podIP":"10.0.0.9","podIPs":[{"ip":"10.0.0.9"},{"ip":"fd00::9"}],
-    "conditions":[{"type":"Ready","status":"True","lastTransitionTime":"2026-01-01T00:00:01Z"},
-                  {"type":"PodScheduled","status":"True"}],
-    "containerStatuses":[{"name":"main","ready":true,"started":true,"restartCount":2,
-      "containerID":"c1","state":{"running":{"startedAt":"2026-01-01T00:00:00Z"}}},
-      {"name":"side","ready":false,"restartCount":0,"state":{"waiting":{"reason":"x"}}}]}})";
-
-TEST_CASE("a Pod is read with its addresses, statuses and condition") {
-  const auto pod = Pod::Decode(kPod);
-  REQUIRE(pod.ok());
-  CHECK(pod->phase == Pod::Phase::kRunning);
-  CHECK(pod->ips == std::vector<std::string>{"10.0.0.9", "fd00::9"});
-  CHECK(pod->meta.deleting());
-  CHECK(pod->ready);
-  CHECK(pod->ready_transition == ParseTimestamp("2026-01-01T00:00:01Z"));
-  CHECK(pod->readiness_gates == std::vector<std::string>{"x.io/gate"});
-  const ContainerStatus* status = pod->status_of("main");
-  REQUIRE(status != nullptr);
-  CHECK((status->ready && status->started && status->running));
-  CHECK(status->restart_count == 2);
-  CHECK(status->started_at == ParseTimestamp("2026-01-01T00:00:00Z"));
-  CHECK_FALSE(pod->status_of("side")->running);
-  CHECK(pod->status_of("none") == nullptr);
-}
+    "readinessGates":[{"conditionType":"x.io/gate"}]}}}})";
 
 TEST_CASE("probes are read as declared, with the API's defaults for what is not") {
-  const auto pod = Pod::Decode(kPod);
+  const auto pod = Deployment::Decode(kTarget);
   REQUIRE(pod.ok());
   REQUIRE(pod->containers.size() == 2);
   const Container& main = pod->containers[0];
