@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <list>
 #include <map>
+#include <utility>
 
 #include <absl/container/flat_hash_map.h>
 #include <boost/asio/executor_work_guard.hpp>
@@ -53,7 +54,13 @@ struct AsioLoop::Parts {
 
 AsioLoop::AsioLoop(const Clock& clock) : clock_(clock), parts_(std::make_unique<Parts>()) {}
 
-AsioLoop::~AsioLoop() { parts_->closing = true; }
+AsioLoop::~AsioLoop() {
+  parts_->closing = true;
+  // A timer's task may hold a socket (one in a TLS handshake does), which must go before the
+  // io_context does. What goes may call Cancel, so the map is empty by then.
+  const std::map<Parts::Due, Task> tasks = std::exchange(parts_->timers, {});
+  parts_->when.clear();
+}
 
 asio::io_context& AsioLoop::io() { return parts_->io; }
 
