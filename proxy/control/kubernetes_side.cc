@@ -23,7 +23,7 @@ KubernetesSide::KubernetesSide(control::Network& network, k8s::ApiClient& client
       services_(client, log, options_.seed + 2, view_.services(), options_.ns,
                 k8s::kEnabledSelector),
       slices_(client, log, options_.seed + 3, view_.slices(), options_.ns, k8s::kEnabledSelector) {
-  view_.OnService([this](const ObjectKey& workload) { ReadTarget(workload); });
+  view_.OnService([this](const ObjectKey& workload) { ReadTarget(workload, false); });
   if (!options_.autoscaler_service) return;
   const std::string selector =
       std::string(k8s::kServiceNameLabel) + "=" + options_.autoscaler_service->name;
@@ -40,13 +40,13 @@ void KubernetesSide::Start() {
 
 void KubernetesSide::Wake(const ObjectKey& workload) {
   reporter_.Wake(workload);
-  ReadTarget(workload);
+  ReadTarget(workload, true);
 }
 
-void KubernetesSide::ReadTarget(const ObjectKey& workload) {
+void KubernetesSide::ReadTarget(const ObjectKey& workload, bool urgent) {
   const WorkloadView* view = view_.Find(workload);
   if (view == nullptr || !view->service) return targets_.Forget(workload);
-  targets_.Read(workload, k8s::ResolveScaleTarget(view->policy, *view->service));
+  targets_.Read(workload, k8s::ResolveScaleTarget(view->policy, *view->service), urgent);
 }
 
 void KubernetesSide::OnDirty() {

@@ -67,7 +67,7 @@ class KubernetesSide {
 
   void OnDirty();
   void BuildNow();
-  void ReadTarget(const ObjectKey& workload);
+  void ReadTarget(const ObjectKey& workload, bool urgent);
   void TellConflicts();
   void TellInvalid(const std::set<ObjectKey>& dirty);
 

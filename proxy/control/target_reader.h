@@ -24,8 +24,9 @@ class TargetReader {
 
   TargetReader(k8s::ApiClient& client, Found found) : client_(client), found_(std::move(found)) {}
 
-  /// Reads `target`, unless that is under way or was done within kFreshFor.
-  void Read(const ObjectKey& workload, const k8s::ScaleTarget& target);
+  /// Reads `target`, unless that is under way or was done within kFreshFor. `urgent`: a request
+  /// waits for it, so it goes before those that only keep the view fresh.
+  void Read(const ObjectKey& workload, const k8s::ScaleTarget& target, bool urgent);
   void Forget(const ObjectKey& workload) { reads_.erase(workload); }
 
  private:
@@ -33,6 +34,7 @@ class TargetReader {
     std::unique_ptr<k8s::ApiCall> call;
     k8s::ScaleTarget target;
     TimePoint at{};
+    bool urgent = false;
   };
   k8s::ApiClient& client_;
   Found found_;

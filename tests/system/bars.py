@@ -45,37 +45,22 @@ class Figures:
         self.rows.append((what, value, "", unit, True))
 
 
-def scaled_to_zero(cluster, name):
-    """Takes a workload to zero and waits until its pods are gone and the proxy knows."""
-    cluster.scale(name, 0)
-    wait_until(lambda: not cluster.pods(name), 20, f"{name} still has pods")
-    wait_until(lambda: endpoints(cluster, name) == 0, 5, f"the proxy still knows pods of {name}")
-
-
-def endpoints(cluster, name):
-    with urllib.request.urlopen(f"http://127.0.0.1:{cluster.proxy_admin}/workloads", timeout=5) as answer:
-        page = json.loads(answer.read())
-    for one in page["workloads"]:
-        if one["name"] == f"default/{name}":
-            return len(one["endpoints"])
-    return -1
-
-
 @bar("cold_start", "overhead of a cold start, 200 wakes: all but the function's own exec-to-listening")
 def cold_start(figures, rounds=200):
     with Cluster() as cluster:
-        cluster.apply(*workload("cold", grace=1))
-        cluster.routed(["cold"])
+        names = [f"cold-{i}" for i in range(rounds)]
+        for name in names:
+            cluster.apply(*workload(name, grace=1))
+        cluster.routed(names)
         overheads, wholes, own = [], [], []
         connection = Connection(cluster.proxy_port)
-        for _ in range(rounds):
-            answer = asyncio.run(fresh(connection, "cold.default"))
+        for name in names:
+            answer = asyncio.run(fresh(connection, f"{name}.default"))
             assert answer.status == 200, answer
             start = float(answer.headers.get("x-exec-to-listening-ms", "nan")) / 1000
             wholes.append(answer.seconds * 1000)
             own.append(start * 1000)
             overheads.append((answer.seconds - start) * 1000)
-            scaled_to_zero(cluster, "cold")
     figures.tell("whole, p50", quantile(wholes, 0.5), "ms")
     figures.tell("function's exec to listening, p50", quantile(own, 0.5), "ms")
     figures.most("overhead, p50", quantile(overheads, 0.5), 15, "ms")

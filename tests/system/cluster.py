@@ -123,7 +123,9 @@ class Cluster:
             BIN / "rouse-proxy", "--kubeconfig", self.kubeconfig, "--listen", f"127.0.0.1:{self.proxy_port}",
             "--health", f"127.0.0.1:{self.proxy_health}", "--admin", f"127.0.0.1:{self.proxy_admin}",
             "--autoscalers", f"127.0.0.1:{self.report_port}", "--allow-endpoint-cidr", "127.0.0.0/8",
-            "--shards", shards, *proxy_flags], self.directory)
+            "--shards", shards,
+            "--connections-per-client-max", 0,  # all of a test's callers have one address
+            *proxy_flags], self.directory)
 
     def __enter__(self):
         try:

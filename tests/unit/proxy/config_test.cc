@@ -8,6 +8,7 @@
 
 #include "common/app/options.h"
 #include "proxy/static_view.h"
+#include "proxy/telemetry/shard_stats.h"
 #include "proxy/upstream/slot_table.h"
 
 namespace rouse::proxy {
@@ -136,6 +137,20 @@ TEST_CASE("the file becomes routes and ready endpoints, and places stay when it 
   read.config.fixed->routes.pop_back();
   const SnapshotPtr third = builder.Build(read.config);
   CHECK(third->routes->Match("other", "/") == nullptr);
+}
+
+TEST_CASE("the README's tables are what the program prints") {
+  std::filesystem::path root(__FILE__);
+  for (int i = 0; i < 4; ++i) root = root.parent_path();
+  std::ifstream file(root / "proxy/README.md");
+  const std::string readme((std::istreambuf_iterator<char>(file)),
+                           std::istreambuf_iterator<char>());
+  REQUIRE_FALSE(readme.empty());
+  Config config;
+  app::Options options("rouse-proxy", "0", "test");
+  AddOptions(options, config);
+  CHECK(readme.find(options.HelpMarkdown()) != std::string::npos);
+  CHECK(readme.find(MetricTable()) != std::string::npos);
 }
 
 }  // namespace
