@@ -28,7 +28,9 @@
 
 namespace {
 
+constexpr double kDrainMs = 500;
 std::atomic<bool> draining{false};
+std::atomic<double> drain_began_ms{0};
 std::atomic<int> in_flight{0};
 std::atomic<int> in_flight_max{0};
 std::atomic<long> served{0};
@@ -41,6 +43,9 @@ double NowMs() {
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
 }
+
+/// The drain has lasted long enough for everybody to have heard of it.
+bool Leaving() { return draining && NowMs() - drain_began_ms > kDrainMs; }
 
 /// An environment variable's number, or `otherwise` where it is unset.
 long NumberFrom(const char* name, long otherwise) {
@@ -104,7 +109,7 @@ bool ReadRequest(int socket, std::string& buffer, std::string& head) {
     // An idle connection is left when the pod is told to go.
     pollfd readable{socket, POLLIN, 0};
     if (poll(&readable, 1, 100) == 0) {
-      if (draining && buffer.empty()) return false;
+      if (Leaving() && buffer.empty()) return false;
       continue;
     }
     const ssize_t n = recv(socket, bytes, sizeof bytes, 0);
@@ -128,7 +133,10 @@ void Serve(int socket) {
 
 int main() {
   const double began = NowMs();
-  signal(SIGTERM, [](int) { draining = true; });
+  signal(SIGTERM, [](int) {
+    drain_began_ms = NowMs();
+    draining = true;
+  });
   if (const long delay = NumberFrom("START_DELAY_MS", 0); delay > 0) {
     poll(nullptr, 0, static_cast<int>(delay));
   }
@@ -146,7 +154,7 @@ int main() {
     return 1;
   }
   start_ms = NowMs() - began;
-  while (!draining) {
+  while (!Leaving()) {
     pollfd readable{listener, POLLIN, 0};
     if (poll(&readable, 1, 100) <= 0) continue;
     const int socket = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);

@@ -322,8 +322,10 @@ bool Exchange::Repeats(const Error& failure, const Slot& slot) {
   if (context_.shard.now() >= deadlines_.exchange) return false;
   if (!repeating_ && !context_.retries.Take(context_.active)) return false;
   repeating_ = true;
-  repeated_fresh_ = repeat == Repeat::kFresh;
-  avoid_ = repeat == Repeat::kElsewhere ? &slot.endpoint() : nullptr;
+  // A connection that died idle seldom dies alone: the repeat goes over a fresh one, to another pod if
+  // there is one.
+  repeated_fresh_ = true;
+  avoid_ = &slot.endpoint();
   upload_error_ = {};
   workload_->stats().retries.Add();
   return true;
