@@ -4,6 +4,8 @@
 #include <memory>
 #include <utility>
 
+#include <sys/resource.h>
+
 #include "common/app/admin_server.h"
 #include "common/app/lifecycle.h"
 #include "common/control/real_network.h"
@@ -29,6 +31,17 @@ obs::Log::Options LogOptions(const ServingConfig& serving) {
     if (serving.log_level == obs::NameOf(level)) options.level = level;
   if (serving.log_format == "json") options.format = obs::Log::Format::kJson;
   return options;
+}
+
+/// As many descriptors as we may have: one per client and one per pod; and a reader of the access
+/// log that leaves must not take the process with it.
+void PrepareProcess() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+  }
+  std::signal(SIGPIPE, SIG_IGN);
 }
 
 /// Everything of the process, in the order of construction.
@@ -199,6 +212,7 @@ void Program::ReadAgain() {
 
 int RunProgram(const Config& config, const app::Options& options, const Reread& reread,
                uint64_t seed) {
+  PrepareProcess();
   Program program(config, options, reread, seed);
   return program.Run();
 }

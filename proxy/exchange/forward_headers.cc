@@ -293,7 +293,7 @@ std::string_view RequestIdOf(const http::RequestHead& head, const ForwardPolicy&
                              Random& random, ValueStore& values) {
   if (policy.trusted_hops > 0 && head.fields.has(HeaderId::kXRequestId)) {
     const std::string_view theirs = head.fields.Find(HeaderId::kXRequestId).value_or("");
-    if (IsValidRequestId(theirs)) return theirs;
+    if (IsValidRequestId(theirs)) return values.Copy(theirs);  // the head may move while parked
   }
   constexpr size_t kDigits = 32;
   char* const room = values.Take(kDigits);
