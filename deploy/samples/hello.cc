@@ -65,7 +65,8 @@ std::string LowerCase(std::string text) {
   return text;
 }
 
-std::string Answer(const std::string& head) {
+/// `last` tells whether the answer says that the connection ends.
+std::string Answer(const std::string& head, bool& last) {
   // The kubelet's probes are no traffic.
   const bool probe = head.find("user-agent: kube-probe") != std::string::npos;
   const long place = probe ? -1 : places++;
@@ -78,6 +79,7 @@ std::string Answer(const std::string& head) {
     --in_flight;
     ++served;
   }
+  last = draining;
   std::string body;
   if (head.find(" /stats") != std::string::npos) {
     body = "{\"served\": " + std::to_string(served) +
@@ -88,7 +90,7 @@ std::string Answer(const std::string& head) {
   }
   return "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: " +
          std::to_string(body.size()) + "\r\nx-exec-to-listening-ms: " + std::to_string(start_ms) +
-         "\r\nx-place: " + std::to_string(place) + (draining ? "\r\nconnection: close" : "") +
+         "\r\nx-place: " + std::to_string(place) + (last ? "\r\nconnection: close" : "") +
          "\r\n\r\n" + body;
 }
 
@@ -122,8 +124,9 @@ void Serve(int socket) {
   std::string buffer;
   std::string head;
   while (ReadRequest(socket, buffer, head)) {
-    const std::string answer = Answer(head);
-    if (send(socket, answer.data(), answer.size(), MSG_NOSIGNAL) < 0 || draining) break;
+    bool last = false;
+    const std::string answer = Answer(head, last);
+    if (send(socket, answer.data(), answer.size(), MSG_NOSIGNAL) < 0 || last) break;
   }
   close(socket);
   --connections;

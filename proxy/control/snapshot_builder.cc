@@ -42,7 +42,6 @@ EndpointState StateOf(const k8s::SliceEndpoint& endpoint) {
 struct Joined {
   Endpoint endpoint;
   std::string slice_version;
-  bool serving = false;
 };
 
 }  // namespace
@@ -183,20 +182,14 @@ void SnapshotBuilder::AddEndpoints(const WorkloadView& workload, const k8s::Serv
       one.slice_version = slice.meta.resource_version;
       one.endpoint.state = StateOf(endpoint);
       one.endpoint.pod_name = endpoint.target.name;
-      one.serving = endpoint.serving && endpoint.terminating;
     }
   }
-  const bool any_ready = std::any_of(joined.begin(), joined.end(), [](const auto& entry) {
-    return entry.second.endpoint.state == EndpointState::kReady;
-  });
   for (auto& [key, one] : joined) {
     Endpoint& endpoint = one.endpoint;
     endpoint.key = key;
     std::sort(endpoint.addresses.begin(), endpoint.addresses.end());
     endpoint.addresses.erase(std::unique(endpoint.addresses.begin(), endpoint.addresses.end()),
                              endpoint.addresses.end());
-    // Where nothing is ready, what still serves while it ends is better than nothing (KEP-1669).
-    if (!any_ready && one.serving) endpoint.state = EndpointState::kReady;
     const auto seen = workload.pods.find(key.pod_uid);
     const bool first_start = seen != workload.pods.end() && !seen->second.was_ready;
     if (endpoint.state == EndpointState::kStarting && first_start && workload.target) {
