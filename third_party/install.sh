@@ -5,7 +5,7 @@
 set -euo pipefail
 
 build="g++ cmake ninja-build ccache libboost1.81-dev libboost-json1.81-dev libabsl-dev libssl-dev
-  libyaml-cpp-dev protobuf-compiler libprotobuf-dev prometheus-cpp-dev libspdlog-dev catch2"
+  libyaml-cpp-dev protobuf-compiler libprotobuf-dev prometheus-cpp-dev catch2"
 test="python3 curl iproute2 procps openssl"
 tour="python3 curl procps"
 bench="wrk nginx-light haproxy python3 strace valgrind procps"

@@ -322,8 +322,8 @@ bool Exchange::Repeats(const Error& failure, const Slot& slot) {
   if (context_.shard.now() >= deadlines_.exchange) return false;
   if (!repeating_ && !context_.retries.Take(context_.active)) return false;
   repeating_ = true;
-  // A connection that died idle seldom dies alone: the repeat goes over a fresh one, to another pod if
-  // there is one.
+  // A connection that died idle seldom dies alone: the repeat goes over a fresh one, to another pod
+  // if there is one.
   repeated_fresh_ = true;
   avoid_ = &slot.endpoint();
   upload_error_ = {};
