@@ -254,6 +254,26 @@ TEST_CASE("what the proxy answers itself") {
   }
 }
 
+TEST_CASE("a trusted request id, and the rest of the head, survive being parked") {
+  DataPlaneOptions options = ProxyRig::Defaults();
+  options.exchange.forward.trusted_hops = 1;
+  ProxyRig rig(options);
+  rig.view().workloads.front().endpoints.clear();
+  rig.Publish();
+  WireClient& client = rig.Connect();
+  client.Send(Get("/a/long/enough/path", "X-Request-Id: from-the-edge\r\nX-Mine: kept\r\n"));
+  REQUIRE(rig.RunUntil([&] { return rig.sample().workloads.front().parked == 1; }));
+  for (int i = 0; i < 4; ++i) CHECK(rig.Ask("GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 400"));
+  rig.view().workloads.front().endpoints = {rig.upstream().address().text()};
+  rig.Publish();
+  REQUIRE(rig.RunUntil([&] { return client.responses() == 1 && rig.Quiet(); }));
+  const FakeRequest& seen = rig.upstream().requests().front();
+  CHECK(seen.Line() == "GET /a/long/enough/path HTTP/1.1");
+  CHECK(seen.Field("x-request-id") == "from-the-edge");
+  CHECK(seen.Field("x-mine") == "kept");
+  CHECK(Has(client.received(), "x-request-id: from-the-edge"));
+}
+
 TEST_CASE("a record says what happened to each exchange") {
   ProxyRig rig;
   (void)rig.Ask(Post("hello", "Connection: close\r\n"));
