@@ -5,6 +5,7 @@
 
 #include "proxy/exchange/pump.h"
 #include "proxy/exchange/tunnel.h"
+#include "proxy/upstream/slot_table.h"
 
 namespace rouse::proxy {
 
@@ -135,9 +136,16 @@ net::Task<Error> Exchange::Dial(const Slot& slot) {
 /// The slot is ours, but its connection idles at another shard: that one closes it first (15.6).
 net::Task<bool> Exchange::WaitForPlace(LocalEndpoint& endpoint, TimePoint deadline) {
   constexpr Duration kLookAgain = std::chrono::milliseconds(1);
+  struct Want {
+    EndpointSlots& slots;
+    explicit Want(EndpointSlots& s) : slots(s) { slots.WantPlace(); }
+    ~Want() { slots.UnwantPlace(); }
+  };
+  const std::shared_ptr<EndpointSlots> shared = endpoint.shared;
+  const Want want(*shared);
   net::Event pause(context_.shard);
   for (;;) {
-    if (context_.make_place) context_.make_place(endpoint.shared);
+    if (context_.make_place) context_.make_place(shared);
     const TimePoint now = context_.shard.now();
     if (now >= deadline) co_return false;
     co_await pause.Wait(std::min(deadline, Later(now, kLookAgain)));

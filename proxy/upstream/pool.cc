@@ -164,7 +164,8 @@ void Pool::Told(void* context, bool usable) {
 
 void Pool::MakeIdle(Connection& connection) {
   Connections& home = *connection.home;
-  const bool keep = keep_idle_ && !home.endpoint->leaving &&
+  const bool wanted = connection.counted && home.shared->place_wanted();
+  const bool keep = keep_idle_ && !wanted && !home.endpoint->leaving &&
                     home.idle < limits_.idle_per_endpoint_max && idle_ < limits_.idle_max;
   if (!keep) {
     connection.state = ConnectionState::kDead;

@@ -59,6 +59,13 @@ class alignas(kCacheLine) EndpointSlots {
   void Closed() { open_.fetch_sub(1); }
   [[nodiscard]] uint32_t open() const { return open_.load(); }
 
+  /// Slots whose shard waits for a connection to be closed elsewhere: none is kept idle meanwhile.
+  void WantPlace() { places_wanted_.fetch_add(1); }
+  void UnwantPlace() { places_wanted_.fetch_sub(1); }
+  [[nodiscard]] bool place_wanted() const {
+    return places_wanted_.load(std::memory_order_relaxed) > 0;
+  }
+
   static constexpr uint32_t kShardsMax = 64;
   /// Says whether `shard` keeps an idle connection to this endpoint.
   void SetIdle(uint32_t shard, bool idle) {
@@ -71,6 +78,7 @@ class alignas(kCacheLine) EndpointSlots {
  private:
   std::atomic<uint32_t> in_flight_{0};
   std::atomic<uint32_t> open_{0};
+  std::atomic<uint32_t> places_wanted_{0};
   std::atomic<uint64_t> idle_shards_{0};
 };
 
