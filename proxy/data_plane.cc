@@ -81,7 +81,12 @@ AdmissionWires DataPlane::Wires() {
             early_probe_.Start(workload.place(), endpoint);
           },
       .on_endpoint_leaving = [this](LocalEndpoint& endpoint) { pool_.EndpointLeaving(endpoint); },
-      .on_counted_changed = [this](LocalEndpoint& endpoint) { pool_.CountedChanged(endpoint); }};
+      .on_counted_changed = [this](LocalEndpoint& endpoint) { pool_.CountedChanged(endpoint); },
+      .detach_connection = [this](LocalEndpoint& endpoint) { return pool_.Detach(endpoint); },
+      .attach_connection =
+          [this](LocalEndpoint& endpoint, std::unique_ptr<http::CarriedConnection> carried) {
+            pool_.Attach(endpoint, std::move(carried));
+          }};
 }
 
 EarlyProbeWires DataPlane::ProbeWires() {

@@ -4,8 +4,27 @@
 #include <utility>
 
 #include "common/http/h1_writer.h"
+#include "common/net/tcp_transport.h"
 
 namespace rouse::http {
+
+/// The socket, and what is needed to speak on.
+class H1Client::Carried final : public CarriedConnection {
+ public:
+  Carried(net::Descriptor socket, const net::SocketAddress& peer, const H1ClientOptions& options)
+      : socket_(std::move(socket)), peer_(peer), options_(options) {}
+
+  std::unique_ptr<ClientConnection> Attach(net::Shard& shard) override {
+    auto transport = std::make_unique<net::TcpTransport>(shard, std::move(socket_), peer_,
+                                                         net::TcpTransport::Origin::kCarried);
+    return std::make_unique<H1Client>(shard, std::move(transport), options_);
+  }
+
+ private:
+  net::Descriptor socket_;
+  net::SocketAddress peer_;
+  const H1ClientOptions& options_;
+};
 
 H1Client::H1Client(net::Shard& shard, std::unique_ptr<net::Transport> transport,
                    const H1ClientOptions& options)
@@ -178,7 +197,6 @@ void H1Client::Finish() {
   const bool cut = !reader_.ended() || !writer_.ended();
   reader_.Clear();
   block_.Release();
-  reused_ = true;
   if (usable) {
     state_ = State::kIdle;
   } else {
@@ -192,6 +210,16 @@ void H1Client::Close() {
   if (state_ == State::kBusy) return;
   state_ = State::kUnusable;
   transport_->Close(false);
+}
+
+std::unique_ptr<CarriedConnection> H1Client::Detach() {
+  if (state_ != State::kIdle || transport_->readable()) return nullptr;
+  const auto peer = net::SocketAddress::Parse(transport_->peer_address(), transport_->peer_port());
+  if (!peer) return nullptr;
+  net::Descriptor socket = transport_->Detach();
+  if (!socket) return nullptr;
+  state_ = State::kUnusable;
+  return std::make_unique<Carried>(std::move(socket), *peer, options_);
 }
 
 }  // namespace rouse::http

@@ -34,8 +34,11 @@ class H1Client final : public ClientConnection, private ClientStream {
   [[nodiscard]] ClientStream& Open() override;
   void OnChange(Watch watch) override { watch_ = watch; }
   void Close() override;
+  [[nodiscard]] std::unique_ptr<CarriedConnection> Detach() override;
 
  private:
+  class Carried;
+
   enum class State : uint8_t { kIdle, kBusy, kUnusable };
 
   Step TrySendHead(const RequestHead& head, const HeadPatch& patch, std::string_view first,
@@ -45,7 +48,7 @@ class H1Client final : public ClientConnection, private ClientStream {
   BodyReader& response_body() override { return reader_; }
   void Cancel(const Error& error) override;
   void Finish() override;
-  bool untouched_on_reused() const override { return reused_ && used_ == 0; }
+  bool untouched() const override { return used_ == 0; }
 
   static void OnReadable(void* self);
   ParseStep ReadHead();
@@ -60,7 +63,6 @@ class H1Client final : public ClientConnection, private ClientStream {
   const H1ClientOptions& options_;
   Watch watch_;
   State state_ = State::kIdle;
-  bool reused_ = false;
   bool to_head_ = false;
   bool upgrade_asked_ = false;
   bool upgraded_ = false;

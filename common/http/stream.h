@@ -20,6 +20,10 @@
 #include "common/http/message.h"
 #include "common/net/task.h"
 
+namespace rouse::net {
+class Shard;
+}  // namespace rouse::net
+
 namespace rouse::http {
 
 enum class Step : uint8_t {
@@ -165,8 +169,18 @@ class ClientStream {
   /// The exchange is over; exactly once. The connection is reusable only if both messages ended
   /// cleanly.
   virtual void Finish() = 0;
-  /// Not one byte of the response has arrived, and this stream ran on a connection used before.
-  [[nodiscard]] virtual bool untouched_on_reused() const = 0;
+  /// Not one byte of the response has arrived.
+  [[nodiscard]] virtual bool untouched() const = 0;
+};
+
+class ClientConnection;
+
+/// An idle upstream connection between two shards: belongs to neither, and closes if it is dropped.
+class CarriedConnection {
+ public:
+  virtual ~CarriedConnection() = default;
+  /// Goes on with it on this shard; at most once.
+  [[nodiscard]] virtual std::unique_ptr<ClientConnection> Attach(net::Shard& shard) = 0;
 };
 
 /// One upstream connection, whatever its version. HTTP/1 has one stream at a time.
@@ -186,6 +200,9 @@ class ClientConnection {
   };
   virtual void OnChange(Watch watch) = 0;
   virtual void Close() = 0;
+  /// Gives up an idle connection so that another shard can have it; null where it cannot be. It is
+  /// over here afterwards: to be closed.
+  [[nodiscard]] virtual std::unique_ptr<CarriedConnection> Detach() { return nullptr; }
 };
 
 }  // namespace rouse::http

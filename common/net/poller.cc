@@ -72,6 +72,11 @@ void Poller::Remove(Registration registration) {
   --registered_;
 }
 
+void Poller::Detach(int fd, Registration registration) {
+  Remove(registration);
+  CHECK(epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr) == 0);
+}
+
 void Poller::Mute(int fd, Registration registration, bool muted) {
   epoll_event event{};
   if (!muted) event.events = EPOLLIN;

@@ -54,6 +54,8 @@ class Poller {
   [[nodiscard]] Registration Add(int fd, PollTarget& target, Trigger trigger = Trigger::kEdge);
   /// To be called before the descriptor is closed. Makes no system call.
   void Remove(Registration registration);
+  /// As Remove, for a descriptor that stays open and goes to another shard.
+  void Detach(int fd, Registration registration);
   /// Stops or resumes events of a kLevel target.
   void Mute(int fd, Registration registration, bool muted);
 

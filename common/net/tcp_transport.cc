@@ -20,7 +20,7 @@ TcpTransport::TcpTransport(Shard& shard, Descriptor socket, const SocketAddress&
       peer_(peer),
       origin_(origin),
       local_port_(local_port) {
-  writable_ = origin == Origin::kAccepted;
+  writable_ = origin != Origin::kDialled;
 }
 
 TcpTransport::~TcpTransport() {
@@ -96,6 +96,14 @@ void TcpTransport::Close(bool reset) {
   if (!socket_) return;
   CloseSocket(reset);
   MarkBroken();
+}
+
+Descriptor TcpTransport::Detach() {
+  if (!socket_ || hung_up_ || broken_) return {};
+  shard_.poller().Detach(socket_.get(), registration_);
+  Descriptor detached = std::move(socket_);
+  MarkBroken();
+  return detached;
 }
 
 void TcpTransport::CloseSocket(bool reset) {

@@ -17,6 +17,7 @@ class TcpTransport final : public Transport, private PollTarget {
   enum class Origin : uint8_t {
     kAccepted,  ///< writable at once; the shard has counted it (Shard::AddConnection)
     kDialled,   ///< writable once connected
+    kCarried,   ///< connected on another shard, which has detached it; writable at once
   };
 
   /// `local_port`: 0 where it is not known without asking the kernel.
@@ -28,6 +29,7 @@ class TcpTransport final : public Transport, private PollTarget {
   IoResult Write(std::span<const std::string_view> parts) override;
   void ShutdownWrite() override;
   void Close(bool reset) override;
+  Descriptor Detach() override;
 
   std::string_view peer_address() const override;
   uint16_t peer_port() const override { return peer_.port(); }

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "common/base/clock.h"
+#include "common/net/descriptor.h"
 #include "common/net/event.h"
 #include "common/net/poller.h"
 
@@ -50,6 +51,10 @@ class Transport {
   virtual void ShutdownWrite() = 0;
   /// Ends the connection; with `reset`, by RST. Waiters wake and find kBroken.
   virtual void Close(bool reset) = 0;
+
+  /// Gives the connection up for another shard to go on with (TcpTransport's kCarried); an empty
+  /// descriptor where it cannot be: hung up, or it is more than a socket. Closed here afterwards.
+  [[nodiscard]] virtual Descriptor Detach() { return {}; }
 
   /// A read would not have to wait (bytes, FIN or an error are there, as far as we know).
   [[nodiscard]] bool readable() const { return readable_; }

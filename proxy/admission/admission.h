@@ -42,8 +42,8 @@ struct AdmissionLimits {
   uint64_t guarantee_bytes = 1u << 20;
   /// Parked exchanges resumed per turn, over all workloads; and by one workload before the next has
   /// its turn.
-  uint32_t dispatches_per_turn = 64;
-  uint32_t quantum = 8;
+  uint32_t dispatches_per_turn = 8;
+  uint32_t quantum = 4;
 };
 
 /// Parked over all workloads and shards; one per program, outlives every shard.
@@ -65,6 +65,11 @@ struct AdmissionWires {
   /// The limit of a listed endpoint's workload was switched on or off (LocalEndpoint::counted has
   /// changed).
   absl::AnyInvocable<void(LocalEndpoint&)> on_counted_changed;
+  /// An idle connection to the endpoint, to go to another shard with a slot; null for none (15.6).
+  absl::AnyInvocable<std::unique_ptr<http::CarriedConnection>(LocalEndpoint&)> detach_connection;
+  /// The counterpart, before the slot is granted here.
+  absl::AnyInvocable<void(LocalEndpoint&, std::unique_ptr<http::CarriedConnection>)>
+      attach_connection;
 };
 
 struct AcquireRequest {
@@ -149,8 +154,9 @@ class Admission {
   void FreeSlot(Workload& workload, LocalEndpoint& endpoint);
   void Hand(Workload& workload, LocalEndpoint& endpoint, const Claimed& claimed);
   void Grant(Workload& workload, LocalEndpoint& endpoint, std::optional<uint64_t> ticket);
-  void Receive(const Transfer& transfer);
-  void TakeBack(const Transfer& transfer);
+  void Receive(Transfer transfer);
+  void TakeBack(Transfer transfer);
+  void Unpack(Transfer& transfer, LocalEndpoint& endpoint);
   static void EndpointsReturned(void* self);
   void NudgePeers(const Workload& workload);
   void PostTo(uint32_t shard, absl::AnyInvocable<void(Admission&)> act);

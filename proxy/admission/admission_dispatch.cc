@@ -28,6 +28,8 @@ struct Admission::Transfer {
   uint64_t ticket = 0;
   std::shared_ptr<WorkloadSlots> workload;
   std::shared_ptr<EndpointSlots> slots;
+  /// An idle connection to the endpoint, counted in `slots` as open.
+  std::unique_ptr<http::CarriedConnection> connection;
 
   Workload* WorkloadOn(const Admission& shard) const {
     Workload* found = shard.WorkloadAt(place);
@@ -95,10 +97,12 @@ void Admission::Hand(Workload& workload, LocalEndpoint& endpoint, const Claimed&
   }
   --endpoint.in_flight;  // the shared count stays: the slot travels
   stats_.grants_sent.Add();
-  Transfer transfer{shard_.id(), workload.place_, claimed.ticket, workload.shared_,
-                    endpoint.shared};
-  PostTo(claimed.shard,
-         [transfer = std::move(transfer)](Admission& there) { there.Receive(transfer); });
+  Transfer transfer{shard_.id(),      workload.place_, claimed.ticket,
+                    workload.shared_, endpoint.shared, nullptr};
+  if (wires_.detach_connection) transfer.connection = wires_.detach_connection(endpoint);
+  PostTo(claimed.shard, [transfer = std::move(transfer)](Admission& there) mutable {
+    there.Receive(std::move(transfer));
+  });
 }
 
 /// A slot of this shard for the oldest waiter. Tickets change hands so that the claimed one goes
@@ -118,12 +122,11 @@ void Admission::Grant(Workload& workload, LocalEndpoint& endpoint, std::optional
   Serve(*front, endpoint);
 }
 
-void Admission::Receive(const Transfer& transfer) {
+void Admission::Receive(Transfer transfer) {
   Workload* workload = transfer.WorkloadOn(*this);
   LocalEndpoint* endpoint = transfer.EndpointOf(workload);
   if (endpoint != nullptr) {
-    ++endpoint->in_flight;
-    if (!endpoint->counted) endpoint->shared->Release();
+    Unpack(transfer, *endpoint);
     Grant(*workload, *endpoint, transfer.ticket);
     return;
   }
@@ -135,21 +138,29 @@ void Admission::Receive(const Transfer& transfer) {
       Refill(*workload);
     }
   }
-  Transfer back = transfer;
-  back.from = shard_.id();
-  PostTo(transfer.from, [back = std::move(back)](Admission& there) { there.TakeBack(back); });
+  const uint32_t back_to = std::exchange(transfer.from, shard_.id());
+  PostTo(back_to, [back = std::move(transfer)](Admission& there) mutable {
+    there.TakeBack(std::move(back));
+  });
+}
+
+/// The slot, and the connection that came with it, are this shard's from here on.
+void Admission::Unpack(Transfer& transfer, LocalEndpoint& endpoint) {
+  ++endpoint.in_flight;
+  if (!endpoint.counted) endpoint.shared->Release();
+  if (transfer.connection) wires_.attach_connection(endpoint, std::move(transfer.connection));
 }
 
 /// To the own oldest, so that it does not go to and fro until the other shard has caught up.
-void Admission::TakeBack(const Transfer& transfer) {
+void Admission::TakeBack(Transfer transfer) {
   Workload* workload = transfer.WorkloadOn(*this);
   LocalEndpoint* endpoint = transfer.EndpointOf(workload);
   if (endpoint != nullptr && !workload->parked_.empty()) {
-    ++endpoint->in_flight;
-    if (!endpoint->counted) endpoint->shared->Release();
+    Unpack(transfer, *endpoint);
     Grant(*workload, *endpoint, std::nullopt);
     return;
   }
+  if (transfer.connection) transfer.slots->Closed();
   transfer.slots->Release();
   if (workload != nullptr) NudgePeers(*workload);
 }

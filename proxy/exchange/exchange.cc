@@ -318,14 +318,13 @@ Error Exchange::Judge(Error error) const {
 }
 
 bool Exchange::Repeats(const Error& failure, const Slot& slot) {
-  const Repeat repeat =
-      MayRepeat({.failure = failure,
-                 .response_begun = response_begun_,
-                 .body_given = body_given_,
-                 .idempotent = http::IsIdempotent(downstream_->head().method),
-                 .untouched_on_reused = upstream_ && upstream_.stream().untouched_on_reused(),
-                 .repeated_fresh = repeated_fresh_,
-                 .attempts = attempts_});
+  const Repeat repeat = MayRepeat({.failure = failure,
+                                   .response_begun = response_begun_,
+                                   .body_given = body_given_,
+                                   .idempotent = http::IsIdempotent(downstream_->head().method),
+                                   .untouched = upstream_ && upstream_.stream().untouched(),
+                                   .repeated_fresh = repeated_fresh_,
+                                   .attempts = attempts_});
   if (repeat == Repeat::kNo || downstream_->gone()) return false;
   if (context_.shard.now() >= deadlines_.exchange) return false;
   if (!repeating_ && !context_.retries.Take(context_.active)) return false;

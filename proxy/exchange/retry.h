@@ -15,7 +15,7 @@ namespace rouse::proxy {
 enum class Repeat : uint8_t {
   kNo,
   kElsewhere,  ///< no pod saw it: any method, preferably another endpoint
-  kFresh,      ///< a reused connection died untouched: once, on a connection of its own
+  kFresh,      ///< a connection died untouched: once, on a connection of its own
 };
 
 /// What one failed attempt looked like.
@@ -25,8 +25,8 @@ struct AttemptFacts {
   /// Some of the body was handed to an upstream, so that it cannot be sent again.
   bool body_given = false;
   bool idempotent = false;  ///< RFC 9110 section 9.2.2, exact spelling
-  /// The connection had served before, and not one byte of this response arrived on it.
-  bool untouched_on_reused = false;
+  /// Not one byte of this response has arrived.
+  bool untouched = false;
   bool repeated_fresh = false;  ///< an earlier attempt was repeated as kFresh
   uint32_t attempts = 1;        ///< made so far, this one included
 };

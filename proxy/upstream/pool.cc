@@ -82,6 +82,27 @@ void Pool::AddIdle(LocalEndpoint& endpoint, std::unique_ptr<http::ClientConnecti
   MakeIdle(NewConnection(endpoint, std::move(wire)));
 }
 
+std::unique_ptr<http::CarriedConnection> Pool::Detach(LocalEndpoint& endpoint) {
+  auto* const home = static_cast<Connections*>(endpoint.connections);
+  if (home == nullptr || home->newest == nullptr || !home->newest->counted) return nullptr;
+  Connection& connection = *home->newest;
+  std::unique_ptr<http::CarriedConnection> carried = connection.wire->Detach();
+  if (carried) connection.counted = false;  // its place goes with it
+  Bury(connection);
+  return carried;
+}
+
+void Pool::Attach(LocalEndpoint& endpoint, std::unique_ptr<http::CarriedConnection> carried) {
+  if (!endpoint.counted) {
+    endpoint.shared->Closed();
+    return AddIdle(endpoint, carried->Attach(shard_));
+  }
+  Connections& home = ConnectionsOf(endpoint);
+  home.shared = endpoint.shared;
+  ++home.places;
+  AddIdle(endpoint, carried->Attach(shard_));
+}
+
 Pool::Connections& Pool::ConnectionsOf(LocalEndpoint& endpoint) {
   if (endpoint.connections != nullptr) return *static_cast<Connections*>(endpoint.connections);
   auto home = std::make_unique<Connections>();

@@ -80,6 +80,12 @@ class Pool {
   /// As Add, for a connection that nobody wants yet (an early probe's).
   void AddIdle(LocalEndpoint& endpoint, std::unique_ptr<http::ClientConnection> wire);
 
+  /// Takes the idle connection used last out, for the slot that goes to another shard; null where
+  /// none is idle. Its place among the endpoint's open connections goes with it.
+  [[nodiscard]] std::unique_ptr<http::CarriedConnection> Detach(LocalEndpoint& endpoint);
+  /// Takes in, idle, what another shard's Detach gave.
+  void Attach(LocalEndpoint& endpoint, std::unique_ptr<http::CarriedConnection> carried);
+
   /// May a connection to this endpoint be opened now? Where it may and the workload is limited, the
   /// place is taken: Add uses it, ReturnPlace gives it back after a failed dial.
   [[nodiscard]] bool TakePlace(LocalEndpoint& endpoint);

@@ -36,13 +36,18 @@ TEST_CASE("a POST on a pooled connection that dies is not repeated") {
   CHECK(rig.upstream().requests().size() == 2);
 }
 
-TEST_CASE("a GET that dies on a fresh connection is not repeated") {
+TEST_CASE("a GET in the hands of a pod that ends is repeated once, on a fresh connection too") {
   ProxyRig rig;
+  bool died = false;
+  rig.upstream().SetAnswer(
+      [&](const FakeRequest&) { return DieOnce(died, FakeAnswer::After::kReset); });
+  CHECK(rig.Ask(Get()).ends_with("second"));
+  CHECK(rig.upstream().requests().size() == 2);
   rig.upstream().SetAnswer([](const FakeRequest&) {
     return FakeAnswer{.bytes = {}, .after = FakeAnswer::After::kClose};
   });
   CHECK(rig.Ask(Get()).starts_with("HTTP/1.1 502 "));
-  CHECK(rig.upstream().requests().size() == 1);
+  CHECK(rig.upstream().requests().size() == 4);
 }
 
 TEST_CASE("a pooled connection that the pod has closed is not used") {

@@ -23,7 +23,7 @@ struct Answer {
   std::string text;  ///< "103 200 body" or "200 partial error upstream_truncated" or "error ..."
   bool done = false;
   bool retry_safe = false;
-  bool untouched_on_reused = false;
+  bool untouched = false;
 };
 
 /// An H1Client on one end of a pipe; the test is the pod on the other.
@@ -116,7 +116,7 @@ class ClientRig {
       (void)co_await stream_->request_body().Flush(soon());
     }
     co_await Receive();
-    answer_.untouched_on_reused = stream_->untouched_on_reused();
+    answer_.untouched = stream_->untouched();
     stream_->Finish();
     answer_.done = true;
   }
@@ -295,7 +295,7 @@ TEST_CASE("a connection that dies before any answer says what is known of the re
   fresh.Ask("GET");
   fresh.Fin();
   CHECK(fresh.answer().text == "error upstream_reset");
-  CHECK_FALSE(fresh.answer().untouched_on_reused);
+  CHECK(fresh.answer().untouched);
   CHECK_FALSE(fresh.answer().retry_safe);
 
   for (const bool reset : {false, true}) {
@@ -308,7 +308,7 @@ TEST_CASE("a connection that dies before any answer says what is known of the re
     else
       reused.Fin();
     CHECK(reused.answer().text == "error upstream_reset");
-    CHECK(reused.answer().untouched_on_reused);
+    CHECK(reused.answer().untouched);
   }
 
   ClientRig begun;
@@ -317,7 +317,7 @@ TEST_CASE("a connection that dies before any answer says what is known of the re
   begun.Ask("GET");
   begun.Say("HTT");
   begun.Fin();
-  CHECK_FALSE(begun.answer().untouched_on_reused);
+  CHECK_FALSE(begun.answer().untouched);
 }
 
 TEST_CASE("a response before the request's end is delivered, and the connection is not kept") {

@@ -219,6 +219,37 @@ TEST_CASE("a watch may destroy the transport that told it") {
   CHECK(told == 0);
 }
 
+TEST_CASE("a connection goes on at another shard, with what came meanwhile") {
+  Loopback loop;
+  auto [client, server] = loop.Dial();
+  REQUIRE(client);
+  const SteadyClock clock;
+  Shard other(1, clock, 1, {});
+  Descriptor socket = client->Detach();
+  REQUIRE(socket);
+  CHECK(client->broken());
+  const std::string_view early = "came on the way";
+  REQUIRE(server->Write({&early, 1}).bytes == early.size());
+  client.reset();
+
+  TcpTransport there(other, std::move(socket), loop.address(), TcpTransport::Origin::kCarried);
+  const std::string_view answer = "from there";
+  CHECK(there.Write({&answer, 1}).bytes == answer.size());
+  REQUIRE(loop.RunUntil([&, &server = server] {
+    other.Turn(Duration::zero());
+    return there.readable() && server->readable();
+  }));
+  char buffer[64];
+  CHECK(std::string_view(buffer, there.Read(buffer).bytes) == early);
+  CHECK(std::string_view(buffer, server->Read(buffer).bytes) == answer);
+  server->Close(false);
+  REQUIRE(loop.RunUntil([&] {
+    other.Turn(Duration::zero());
+    return there.hung_up();
+  }));
+  CHECK_FALSE(there.Detach());
+}
+
 TEST_CASE("the peer's address is text, and both ends agree on their ports") {
   Loopback loop;
   auto [client, server] = loop.Dial();

@@ -23,14 +23,14 @@ TEST_CASE("what no pod has seen is repeated elsewhere, whatever the method, up t
   CHECK(MayRepeat(facts) == Repeat::kNo);
 }
 
-TEST_CASE("a reused connection that died untouched is repeated once, and only what is idempotent") {
+TEST_CASE("a connection that died untouched is repeated once, and only what is idempotent") {
   AttemptFacts facts = Facts(kReset);
-  facts.untouched_on_reused = true;
+  facts.untouched = true;
   CHECK(MayRepeat(facts) == Repeat::kNo);
   facts.idempotent = true;
   CHECK(MayRepeat(facts) == Repeat::kFresh);
   SECTION("not twice") { facts.repeated_fresh = true; }
-  SECTION("not on a fresh connection") { facts.untouched_on_reused = false; }
+  SECTION("not with a part of an answer") { facts.untouched = false; }
   SECTION("not with a body that is gone") { facts.body_given = true; }
   SECTION("not once an answer began, 1xx included") { facts.response_begun = true; }
   SECTION("not for a malformed answer") { facts.failure.kind = ErrorKind::kUpstreamProtocol; }

@@ -29,8 +29,20 @@ class FakeConnection final : public http::ClientConnection, private http::Client
   }
   void OnChange(Watch watch) override { watch_ = watch; }
   void Close() override { closed = true; }
+  std::unique_ptr<http::CarriedConnection> Detach() override {
+    return carries ? std::make_unique<Carried>(alive_) : nullptr;
+  }
+  bool carries = true;
 
  private:
+  struct Carried final : http::CarriedConnection {
+    explicit Carried(size_t& alive) : alive(alive) {}
+    std::unique_ptr<http::ClientConnection> Attach(net::Shard&) override {
+      return std::make_unique<FakeConnection>(alive);
+    }
+    size_t& alive;
+  };
+
   http::Step TrySendHead(const http::RequestHead&, const http::HeadPatch&, std::string_view,
                          bool) override {
     return http::Step::kFailed;
@@ -43,7 +55,7 @@ class FakeConnection final : public http::ClientConnection, private http::Client
     busy_ = false;
     watch_.told(watch_.context, usable_after);
   }
-  bool untouched_on_reused() const override { return false; }
+  bool untouched() const override { return false; }
 
   size_t& alive_;
   Watch watch_;
@@ -185,6 +197,49 @@ TEST_CASE("connections to a limited workload's pod never exceed its limit over a
   REQUIRE(rig.pool.TakePlace(*endpoint));
   rig.pool.ReturnPlace(*endpoint);  // the dial failed
   CHECK(shared.open() == 1);
+}
+
+TEST_CASE("an idle connection goes to another shard with its place") {
+  Rig rig;
+  const EndpointRef endpoint = rig.NewEndpoint(2);
+  EndpointSlots& shared = *endpoint->shared;
+  REQUIRE(rig.pool.TakePlace(*endpoint));
+  CHECK(rig.pool.Detach(*endpoint) == nullptr);  // none is idle
+  rig.Add(endpoint).Release();
+
+  SECTION("and is idle there") {
+    std::unique_ptr<http::CarriedConnection> carried = rig.pool.Detach(*endpoint);
+    REQUIRE(carried != nullptr);
+    CHECK(rig.pool.open() == 0);
+    CHECK(shared.open() == 1);
+    CHECK(shared.idle_shards() == 0);
+    rig.pool.CheckInvariants();
+
+    Pool other(rig.shards.shard(), {}, rig.stats);
+    const EndpointRef seen_there = rig.NewEndpoint(2);
+    seen_there->shared = endpoint->shared;
+    other.Attach(*seen_there, std::move(carried));
+    CHECK(other.idle() == 1);
+    CHECK(shared.open() == 1);
+    CHECK(other.TakeIdle(*seen_there));
+    other.CheckInvariants();
+    other.CloseIdle();
+    CHECK(shared.open() == 0);
+    rig.shards.Advance(2ms);
+  }
+  SECTION("and loses it where there is no limit any more") {
+    std::unique_ptr<http::CarriedConnection> carried = rig.pool.Detach(*endpoint);
+    endpoint->counted = false;
+    rig.pool.Attach(*endpoint, std::move(carried));
+    CHECK(rig.pool.idle() == 1);
+    CHECK(shared.open() == 0);
+  }
+  SECTION("and closes where it cannot be carried") {
+    rig.last->carries = false;
+    CHECK(rig.pool.Detach(*endpoint) == nullptr);
+    CHECK(rig.pool.open() == 0);
+    CHECK(shared.open() == 0);
+  }
 }
 
 TEST_CASE("connections are counted when a limit is switched on, and forgotten when off") {
