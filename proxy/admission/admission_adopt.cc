@@ -205,12 +205,13 @@ void Admission::MarkReady(uint32_t place, const EndpointKey& key) {
   }
 }
 
+/// The others first: a slot that this shard grants them must not arrive before the word does.
 void Admission::AnnounceReady(uint32_t place, const EndpointKey& key) {
-  MarkReady(place, key);
   for (uint32_t shard = 0; shard < peers_.size(); ++shard) {
     if (shard == shard_.id()) continue;
     PostTo(shard, [place, key](Admission& there) { there.MarkReady(place, key); });
   }
+  MarkReady(place, key);
 }
 
 void Admission::ConnectFailed(const Slot& slot) {

@@ -19,8 +19,12 @@ using testing::SimExchange;
 /// A waiter of the freeing shard may pass one that is older by less than this (15.6).
 constexpr Duration kGrace = milliseconds(1);
 
-void ParkThenWake(uint32_t shards, uint32_t limit, uint64_t seed) {
-  INFO("shards " << shards << ", limit " << limit << ", seed " << seed);
+/// Who says that the endpoint is ready.
+enum class Says : uint8_t { kSnapshot, kProbe };
+
+void ParkThenWake(uint32_t shards, uint32_t limit, uint64_t seed, Says says) {
+  INFO("shards " << shards << ", limit " << limit << ", seed " << seed << ", by probe "
+                 << (says == Says::kProbe));
   AdmissionWorld world({.seed = seed, .shards = shards});
   Random random(seed);
   world.Edit(0)->policy.concurrency_limit = limit;
@@ -33,8 +37,14 @@ void ParkThenWake(uint32_t shards, uint32_t limit, uint64_t seed) {
   }
   CHECK(world.wakes() == shards);
 
-  world.AddEndpoint(0, EndpointState::kReady);
+  const bool probe = says == Says::kProbe;
+  const EndpointKey key =
+      world.AddEndpoint(0, probe ? EndpointState::kStarting : EndpointState::kReady);
   world.Publish();
+  if (probe) {
+    world.shards().RunUntilIdle();
+    world.admission(0).AnnounceReady(0, key);
+  }
   for (int i = 0; i < 200; ++i) {
     world.shards().Advance(milliseconds(20));
     world.Check();
@@ -61,9 +71,9 @@ void ParkThenWake(uint32_t shards, uint32_t limit, uint64_t seed) {
 TEST_CASE("A thousand parked requests are served in the order of their arrival", "[sim]") {
   for (uint64_t seed = 1; seed <= 4; ++seed) {
     for (const uint32_t limit : {1u, 3u, 10u}) {
-      ParkThenWake(1, limit, seed);
-      ParkThenWake(2, limit, seed);
-      ParkThenWake(4, limit, seed);
+      for (const Says says : {Says::kSnapshot, Says::kProbe}) {
+        for (const uint32_t shards : {1u, 2u, 4u}) ParkThenWake(shards, limit, seed, says);
+      }
     }
   }
 }
