@@ -54,7 +54,8 @@ net::Task<void> EarlyProbe::Run(uint32_t place, EndpointRef endpoint) {
   while (Wanted(place, *endpoint)) {
     const bool ready = co_await Try(place, endpoint);
     if (ready) break;
-    const Duration wait = backoff.Next(shard_.random());
+    const Duration fair = options_.spacing * static_cast<int64_t>(running_.size());
+    const Duration wait = std::max(backoff.Next(shard_.random()), fair);
     co_await pause.Wait(Later(shard_.now(), wait));
   }
   running_.erase(endpoint.get());

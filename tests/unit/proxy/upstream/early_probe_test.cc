@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -167,6 +168,24 @@ TEST_CASE("A closed port is asked again and again, until nobody waits any more")
   rig.wanted = false;
   REQUIRE(rig.net.RunUntil([&] { return rig.probe.idle(); }));
   CHECK(rig.ready == 0);
+}
+
+TEST_CASE("Many starting pods share what is spent on probes") {
+  Rig rig(ProbeSpec::Kind::kTcpSocket);
+  rig.spec().probe.port = rig.spec().key.port = 1;  // nobody listens there
+  constexpr int kPods = 100;
+  std::vector<EndpointRef> pods;
+  const TimePoint began = rig.net.shard().now();
+  for (int i = 0; i < kPods; ++i) {
+    pods.push_back(MakeLocal<LocalEndpoint>());
+    pods.back()->set = rig.endpoint->set;
+    pods.back()->spec = &rig.spec();
+    rig.probe.Start(3, pods.back());
+  }
+  REQUIRE(rig.net.RunUntil([&] { return rig.stats.probes.value >= 3 * kPods; }));
+  const Duration took = rig.net.shard().now() - began;
+  CHECK(static_cast<int64_t>(rig.stats.probes.value) <= kPods + took / EarlyProbeOptions{}.spacing);
+  rig.wanted = false;
 }
 
 TEST_CASE("The initial delay is honoured") {
