@@ -3,13 +3,15 @@
 //
 //   /            greets, naming its pod
 //   /?ms=50      the same, after 50 ms of pretended work
+//   /?every=8    the same, one answer every 8 ms in the order in which the requests came
 //   /stats       {"served": ..., "in_flight_max": ...} as the function itself counts
 //
 // Each answer tells how long the function took from its first instruction to listening
 // (x-exec-to-listening-ms) and in which place its request came (x-place).
 //
 // START_DELAY_MS makes it slow to start. On SIGTERM it stops accepting, finishes what runs, and
-// exits.
+// exits; with EXIT_AT_ONCE it is gone at once. CALL_LOG names a file to which it writes each
+// request's x-call, a line each, before it answers.
 
 #include <atomic>
 #include <csignal>
@@ -20,6 +22,7 @@
 #include <thread>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -36,7 +39,9 @@ std::atomic<int> in_flight_max{0};
 std::atomic<long> served{0};
 std::atomic<int> connections{0};
 std::atomic<long> places{0};
-double start_ms = 0;  // from main to listening
+std::atomic<double> first_ms{0};  // when the first request came
+double start_ms = 0;              // from main to listening
+int call_log = -1;
 
 double NowMs() {
   timespec now{};
@@ -60,21 +65,40 @@ long NumberIn(const std::string& head, const char* key) {
   return at == std::string::npos ? 0 : std::atol(head.c_str() + at + std::string(key).size());
 }
 
+/// One write, so that nothing is lost if the process is killed right after it.
+void LogCall(const std::string& head) {
+  if (call_log < 0) return;
+  const std::string line = std::to_string(NumberIn(head, "\nx-call: ")) + "\n";
+  if (write(call_log, line.data(), line.size()) < 0) std::perror("CALL_LOG");
+}
+
 std::string LowerCase(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;
+}
+
+/// The pretended work of the request that came in `place`.
+void Work(const std::string& line, long place) {
+  constexpr double kBeforeTheFirstMs = 100;
+  double wait = static_cast<double>(NumberIn(line, "ms="));
+  if (const long every = NumberIn(line, "every="); every > 0) {
+    double none = 0;
+    first_ms.compare_exchange_strong(none, NowMs());
+    wait = first_ms + kBeforeTheFirstMs + static_cast<double>(every * place) - NowMs();
+  }
+  if (wait > 0) poll(nullptr, 0, static_cast<int>(std::min(wait, 60e3)));
 }
 
 /// `last` tells whether the answer says that the connection ends.
 std::string Answer(const std::string& head, bool& last) {
   // The kubelet's probes are no traffic.
   const bool probe = head.find("user-agent: kube-probe") != std::string::npos;
+  if (!probe) LogCall(head);
   const long place = probe ? -1 : places++;
   const int now = probe ? 0 : ++in_flight;
   for (int most = in_flight_max; now > most && !in_flight_max.compare_exchange_weak(most, now);) {
   }
-  const long milliseconds = NumberIn(head.substr(0, head.find('\n')), "ms=");
-  if (milliseconds > 0) poll(nullptr, 0, static_cast<int>(std::min(milliseconds, 60'000L)));
+  Work(head.substr(0, head.find('\n')), place);
   if (!probe) {
     --in_flight;
     ++served;
@@ -136,10 +160,15 @@ void Serve(int socket) {
 
 int main() {
   const double began = NowMs();
-  signal(SIGTERM, [](int) {
-    drain_began_ms = NowMs();
-    draining = true;
-  });
+  const bool at_once = NumberFrom("EXIT_AT_ONCE", 0) != 0;
+  if (const char* path = std::getenv("CALL_LOG"); path != nullptr) {
+    call_log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  }
+  if (!at_once)
+    signal(SIGTERM, [](int) {
+      drain_began_ms = NowMs();
+      draining = true;
+    });
   if (const long delay = NumberFrom("START_DELAY_MS", 0); delay > 0) {
     poll(nullptr, 0, static_cast<int>(delay));
   }

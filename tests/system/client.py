@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import itertools
 import time
 
 
@@ -73,12 +74,14 @@ def quantile(values, share):
 
 
 class Callers:
-    """`count` callers that each send one request after the other until stopped."""
+    """`count` callers that each send one request after the other until stopped, each with a number of its own
+    (x-call). `failures` has what went wrong, `failed` the numbers of those calls."""
 
     def __init__(self, port, host, count, path="/", method="GET", body=b"", pause=0.0):
         self.port, self.host, self.count = port, host, count
         self.path, self.method, self.body, self.pause = path, method, body, pause
-        self.seconds, self.failures, self.done = [], [], 0
+        self.seconds, self.failures, self.failed, self.done = [], [], [], 0
+        self.numbers = itertools.count(1)
         self.stopping = asyncio.Event()
         self.tasks = []
 
@@ -93,14 +96,20 @@ class Callers:
     async def _call(self):
         connection = Connection(self.port)
         while not self.stopping.is_set():
+            number = next(self.numbers)
+            problem = None
             try:
-                answer = await connection.request(self.host, self.path, self.method, self.body)
+                answer = await connection.request(self.host, self.path, self.method, self.body,
+                                                  {"x-call": number})
                 self.seconds.append(answer.seconds)
                 if answer.status != 200:
-                    self.failures.append(f"{answer.status} {answer.headers.get('x-rouse-error', '')} "
-                                         f"{answer.body[:100]!r}")
-            except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError, ValueError) as problem:
-                self.failures.append(repr(problem))
+                    problem = (f"{answer.status} {answer.headers.get('x-rouse-error', '')} "
+                               f"{answer.body[:100]!r}")
+            except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError, ValueError) as caught:
+                problem = repr(caught)
+            if problem:
+                self.failures.append(problem)
+                self.failed.append(number)
             self.done += 1
             if self.pause:
                 await asyncio.sleep(self.pause)

@@ -87,6 +87,11 @@ class Process:
         except subprocess.TimeoutExpired:
             self.kill()
 
+    def pin(self, cpu):
+        """All threads on one CPU."""
+        for thread in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {cpu})
+
     def tail(self, lines=30):
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
