@@ -36,18 +36,20 @@ App::~App() {
 
 /// From a shard to the control loop. What is posted may run after we are gone.
 DataPlaneWires App::WiresFor(net::Shard&) {
-  return {.on_wake =
-              [this](const ObjectKey& workload) {
-                loop_.Post([this, alive = alive_, workload] {
-                  if (*alive && on_wake_) on_wake_(workload);
-                });
-              },
-          .on_records =
-              [this](AccessLog::Batch batch) {
-                loop_.Post([this, alive = alive_, batch = std::move(batch)] {
-                  if (*alive) WriteRecords(batch);
-                });
-              }};
+  DataPlaneWires wires;
+  wires.on_wake = [this](const ObjectKey& workload) {
+    loop_.Post([this, alive = alive_, workload] {
+      if (*alive && on_wake_) on_wake_(workload);
+    });
+  };
+  if (config_.serving.access_log != "off") {
+    wires.on_records = [this](AccessLog::Batch batch) {
+      loop_.Post([this, alive = alive_, batch = std::move(batch)] {
+        if (*alive) WriteRecords(batch);
+      });
+    };
+  }
+  return wires;
 }
 
 absl::Status App::Start() {

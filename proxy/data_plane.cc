@@ -65,7 +65,7 @@ DataPlane::DataPlane(net::Shard& shard, const DataPlaneOptions& options, ParkedT
           .retire = [this](Exchange& exchange) { Retire(exchange); }},
       exchanges_(context_),
       sessions_(shard, options.sessions, exchanges_, stats_) {
-  access_log_.set_enabled(options.access_log);
+  access_log_.set_enabled(static_cast<bool>(wires_.on_records));
 }
 
 DataPlane::~DataPlane() = default;

@@ -34,7 +34,6 @@ struct DataPlaneOptions {
   ExchangeOptions exchange;
   SessionOptions sessions;
   EarlyProbeOptions early_probe;
-  bool access_log = true;
 };
 
 /// Called on the shard.
@@ -42,7 +41,7 @@ struct DataPlaneWires {
   /// A workload without a usable endpoint is wanted. Whoever takes it says MarkReported once it is
   /// on its way.
   absl::AnyInvocable<void(const ObjectKey&)> on_wake;
-  /// Access records of the last moments.
+  /// Access records of the last moments. Empty: none are made.
   absl::AnyInvocable<void(AccessLog::Batch)> on_records;
 };
 

@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <cstdio>
 
 #include <catch2/catch.hpp>
+#include <unistd.h>
 
 #include "common/control/real_network.h"
 #include "proxy/app.h"
@@ -14,13 +16,14 @@ constexpr Duration kPatience = net::testing::Loopback::kPatience;
 
 /// App with real threads on two shards; clients and an upstream on the test's own thread.
 struct AppRig {
-  AppRig()
+  explicit AppRig(const std::string& access_log = "off")
       : log(clock, {.sink = [](std::string_view) {}}),
         network(control::NewRealNetwork(clock, log)),
         shard(9, clock, 1, {}),
         upstream(shard) {
     config.shards = 2;
     config.serving.listen = {"127.0.0.1:0"};
+    config.serving.access_log = access_log;
     app.emplace(network->loop(), log, config, 1);
     snapshots.emplace(StaticSnapshots::Handles{
         .endpoint = [this](const EndpointKey& key) { return app->slots().Endpoint(key); },
@@ -181,6 +184,51 @@ TEST_CASE("a drained app has served what was under way") {
   CHECK(Has(client.received(), "connection: close"));
   CHECK(rig.RunUntil([&] { return rig.app->Drained(); }));
   rig.app->Stop();
+}
+
+/// Standard output, taken into a file while it lives.
+class TakenOutput {
+ public:
+  TakenOutput() : file_(std::tmpfile()), kept_(dup(STDOUT_FILENO)) {
+    std::fflush(stdout);
+    dup2(fileno(file_), STDOUT_FILENO);
+  }
+  ~TakenOutput() {
+    dup2(kept_, STDOUT_FILENO);
+    close(kept_);
+    std::fclose(file_);
+  }
+  [[nodiscard]] size_t lines() const {
+    std::string text(1 << 20, '\0');
+    const ssize_t size = pread(fileno(file_), text.data(), text.size(), 0);
+    return static_cast<size_t>(std::count(text.begin(), text.begin() + size, '\n'));
+  }
+
+ private:
+  std::FILE* file_;
+  int kept_;
+};
+
+TEST_CASE("the access log is written where it is asked for, and nothing where it is off") {
+  // More than fill a batch of records on both shards, so that one is on its way before the sample.
+  const size_t requests = 2 * AccessLog::kRing;
+  for (const std::string format : {"off", "text", "json"}) {
+    size_t lines = 0;
+    {
+      const TakenOutput output;
+      AppRig rig(format);
+      rig.Publish();
+      WireClient& client = rig.Connect();
+      for (size_t i = 0; i < requests; ++i) client.Send(Get());
+      REQUIRE(rig.RunUntil([&] { return client.responses() == requests; }));
+      std::optional<Sample> sample;
+      rig.app->GatherSample([&](Sample taken) { sample = std::move(taken); });
+      REQUIRE(rig.RunUntil([&] { return sample.has_value(); }));
+      lines = output.lines();
+    }
+    INFO(format);
+    CHECK((lines > 0) == (format != "off"));
+  }
 }
 
 TEST_CASE("an abort ends what does not end by itself") {
