@@ -43,9 +43,15 @@ DataPlaneWires App::WiresFor(net::Shard&) {
     });
   };
   if (config_.serving.access_log != "off") {
-    wires.on_records = [this](AccessLog::Batch batch) {
-      loop_.Post([this, alive = alive_, batch = std::move(batch)] {
-        if (*alive) WriteRecords(batch);
+    const AccessFormat format =
+        config_.serving.access_log == "json" ? AccessFormat::kJson : AccessFormat::kText;
+    wires.on_records = [this, format](std::span<const AccessRecord> batch) {
+      constexpr size_t kLineUsual = 320;
+      std::string lines;
+      lines.reserve(batch.size() * kLineUsual);
+      for (const AccessRecord& record : batch) FormatRecord(record, format, lines);
+      loop_.Post([this, alive = alive_, lines = std::move(lines)] {
+        if (*alive) WriteLines(lines);
       });
     };
   }
@@ -121,12 +127,8 @@ Duration App::SilenceOf(size_t shard) {
 }
 
 /// Standard output is the access log's; the program's own log goes to standard error.
-void App::WriteRecords(const AccessLog::Batch& batch) {
-  const AccessFormat format =
-      config_.serving.access_log == "json" ? AccessFormat::kJson : AccessFormat::kText;
-  lines_.clear();
-  for (const AccessRecord& record : batch) FormatRecord(record, format, lines_);
-  std::fwrite(lines_.data(), 1, lines_.size(), stdout);
+void App::WriteLines(const std::string& lines) {
+  std::fwrite(lines.data(), 1, lines.size(), stdout);
   std::fflush(stdout);
 }
 

@@ -67,7 +67,7 @@ class App {
 
  private:
   DataPlaneWires WiresFor(net::Shard& shard);
-  void WriteRecords(const AccessLog::Batch& batch);
+  static void WriteLines(const std::string& lines);
   [[nodiscard]] absl::Status OpenListeners();
 
   control::Loop& loop_;
@@ -81,7 +81,6 @@ class App {
   std::vector<uint16_t> ports_;
   std::function<void(const ObjectKey&)> on_wake_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-  std::string lines_;  ///< of the access log, while they are built
   bool published_ = false;
   bool started_ = false;
   bool drained_ = false;

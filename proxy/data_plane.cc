@@ -44,8 +44,8 @@ DataPlane::DataPlane(net::Shard& shard, const DataPlaneOptions& options, ParkedT
     : shard_(shard),
       options_(options),
       wires_(std::move(wires)),
-      access_log_([this](AccessLog::Batch batch) {
-        if (wires_.on_records) wires_.on_records(std::move(batch));
+      access_log_([this](std::span<const AccessRecord> batch) {
+        if (wires_.on_records) wires_.on_records(batch);
       }),
       flush_timer_(&OnFlush, this),
       pool_(shard, options.pool, stats_),

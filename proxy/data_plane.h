@@ -42,7 +42,7 @@ struct DataPlaneWires {
   /// on its way.
   absl::AnyInvocable<void(const ObjectKey&)> on_wake;
   /// Access records of the last moments. Empty: none are made.
-  absl::AnyInvocable<void(AccessLog::Batch)> on_records;
+  AccessLog::OnBatch on_records;
 };
 
 /// Demand of one workload on this shard since the sample before.

@@ -1,7 +1,8 @@
 #pragma once
-// What:      AccessLog: one fixed-size record per exchange, kept in a ring and handed on in
-//            batches; FormatRecord turns one into a line.
-// Owner:     one per shard; on_batch gets the records on that shard and posts them to the writer.
+// What:      AccessLog: one fixed-size record per exchange, kept and handed on in batches;
+//            FormatRecord turns one into a line.
+// Owner:     one per shard; on_batch reads the records on that shard and posts their lines to the
+//            writer. The records stay here and are filled again.
 // Limits:    kRing records: full = drop and count. Texts are cut to their fields.
 // Never:     allocates per record, waits, or logs what a request carries beyond method, host and
 //            path.
@@ -9,15 +10,16 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <absl/functional/any_invocable.h>
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/short_copy.h"
 #include "common/http/message.h"
 
 namespace rouse::proxy {
@@ -31,7 +33,7 @@ struct ShortText {
   void operator=(std::string_view text) {
     size = static_cast<uint16_t>(text.size() < N ? text.size() : N);
     cut = text.size() > N;
-    for (size_t i = 0; i < size; ++i) bytes[i] = text[i];
+    ShortCopy(bytes.data(), text.substr(0, size));
   }
   [[nodiscard]] std::string_view view() const { return {bytes.data(), size}; }
 };
@@ -78,23 +80,25 @@ void FormatRecord(const AccessRecord& record, AccessFormat format, std::string& 
 class AccessLog {
  public:
   static constexpr size_t kRing = 512;
-  using Batch = std::vector<AccessRecord>;
+  using OnBatch = absl::AnyInvocable<void(std::span<const AccessRecord>)>;
 
-  /// `on_batch` takes what has gathered; called by Flush.
-  explicit AccessLog(absl::AnyInvocable<void(Batch)> on_batch);
+  /// `on_batch` reads what has gathered; called by Flush.
+  explicit AccessLog(OnBatch on_batch);
 
-  /// A place to fill, or null where the ring is full (counted) or the log is off.
+  /// A place to fill whole (it holds what was there before), or null where the ring is full
+  /// (counted) or the log is off.
   [[nodiscard]] AccessRecord* Next();
   /// Hands the filled records on; the shard calls it each turn that made any, or on a timer.
   void Flush();
-  [[nodiscard]] size_t pending() const { return pending_.size(); }
+  [[nodiscard]] size_t pending() const { return pending_; }
   [[nodiscard]] uint64_t dropped() const { return dropped_; }
   void set_enabled(bool enabled) { enabled_ = enabled; }
   [[nodiscard]] bool enabled() const { return enabled_; }
 
  private:
-  absl::AnyInvocable<void(Batch)> on_batch_;
-  Batch pending_;
+  OnBatch on_batch_;
+  std::unique_ptr<AccessRecord[]> ring_;  ///< made by the first record
+  size_t pending_ = 0;
   uint64_t dropped_ = 0;
   bool enabled_ = true;
 };

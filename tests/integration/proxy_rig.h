@@ -35,8 +35,8 @@ class ProxyRig {
                     .workload = [this](const ObjectKey& key) { return slots_.Workload(key); }}) {
     DataPlaneWires wires;
     wires.on_wake = [this](const ObjectKey& key) { wakes_.push_back(key); };
-    wires.on_records = [this](AccessLog::Batch batch) {
-      for (AccessRecord& record : batch) records_.push_back(record);
+    wires.on_records = [this](std::span<const AccessRecord> batch) {
+      for (const AccessRecord& record : batch) records_.push_back(record);
     };
     plane_ = std::make_unique<DataPlane>(shard_, options_, totals_, std::move(wires));
     std::vector<std::unique_ptr<DataPlane>> all;

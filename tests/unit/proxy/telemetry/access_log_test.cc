@@ -81,6 +81,73 @@ TEST_CASE("Nothing that a client sends breaks a line or its JSON") {
   }
 }
 
+TEST_CASE("Every byte is escaped or kept wherever it stands") {
+  constexpr char kHex[] = "0123456789abcdef";
+  for (int code = 0; code < 256; ++code) {
+    for (size_t at = 0; at < 17; ++at) {
+      AccessRecord record = Warm();
+      std::string path(17, 'a');
+      path[at] = static_cast<char>(code);
+      record.path = path;
+      std::string shown;
+      if (code < 0x20 || code >= 0x7f) {
+        shown = std::string("\\u00") + kHex[code >> 4] + kHex[code & 15];
+      } else if (code == '"' || code == '\\') {
+        shown = std::string("\\") + static_cast<char>(code);
+      } else {
+        shown = static_cast<char>(code);
+      }
+      std::string line;
+      FormatRecord(record, AccessFormat::kText, line);
+      const std::string want = std::string(at, 'a') + shown + std::string(16 - at, 'a');
+      REQUIRE_THAT(line, Contains("path=\"" + want + "\""));
+    }
+  }
+}
+
+TEST_CASE("The longest record fits a line") {
+  AccessRecord record = Warm();
+  const std::string worst(1000, '\x01');
+  record.method = worst;
+  record.host = worst;
+  record.path = worst;
+  record.client = worst;
+  record.workload = worst;
+  record.pod = worst;
+  record.request_id = worst;
+  record.bytes_in = record.bytes_out = UINT64_MAX;
+  record.tls = true;
+  record.error = ErrorKind::kResponseStartTimeout;
+  record.cold = {.parked = record.start,
+                 .reported = record.end,
+                 .known = record.end,
+                 .ready = record.end,
+                 .slot = record.end,
+                 .first_byte = record.end,
+                 .probed = true,
+                 .cold = true};
+  for (const AccessFormat format : {AccessFormat::kText, AccessFormat::kJson}) {
+    std::string line;
+    FormatRecord(record, format, line);
+    CHECK(line.size() > 3000);
+    CHECK(std::count(line.begin(), line.end(), '\n') == 1);
+  }
+}
+
+TEST_CASE("Moments are written as dates, to the millisecond") {
+  const auto time_of = [](int64_t ms) {
+    AccessRecord record = Warm();
+    record.wall = WallTime(milliseconds(ms));
+    std::string line;
+    FormatRecord(record, AccessFormat::kText, line);
+    return line.substr(6, 24);
+  };
+  CHECK(time_of(0) == "1970-01-01T00:00:00.000Z");
+  CHECK(time_of(951'868'799'999) == "2000-02-29T23:59:59.999Z");
+  CHECK(time_of(1'709'208'001'005) == "2024-02-29T12:00:01.005Z");
+  CHECK(time_of(4'102'444'800'000) == "2100-01-01T00:00:00.000Z");
+}
+
 TEST_CASE("Long texts are cut, and say so") {
   AccessRecord record = Warm();
   record.path = std::string(1000, 'x');
@@ -91,7 +158,7 @@ TEST_CASE("Long texts are cut, and say so") {
 
 TEST_CASE("A full ring drops and counts, and goes on after a flush") {
   size_t taken = 0;
-  AccessLog log([&](AccessLog::Batch batch) { taken += batch.size(); });
+  AccessLog log([&](std::span<const AccessRecord> batch) { taken += batch.size(); });
   for (size_t i = 0; i < AccessLog::kRing; ++i) REQUIRE(log.Next() != nullptr);
   CHECK(log.Next() == nullptr);
   CHECK(log.Next() == nullptr);
