@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -36,7 +37,7 @@ class H1BodyReader final : public BodyReader {
   using BeforeRead = void (*)(void* context);
 
   H1BodyReader(net::Shard& shard, Side side, const H1BodyLimits& limits)
-      : shard_(shard), side_(side), limits_(limits), decoder_(side) {}
+      : shard_(shard), side_(side), limits_(limits) {}
 
   /// A new body. `buffered` was read behind the head, and stays valid until it has been handed out.
   void Start(net::Transport& transport, BodyKind kind, uint64_t length, std::string_view buffered);
@@ -86,7 +87,7 @@ class H1BodyReader final : public BodyReader {
   uint64_t bytes_read_ = 0;
   std::string_view input_;  ///< read and not handed out
   net::Block block_;
-  ChunkDecoder decoder_;
+  std::unique_ptr<ChunkDecoder> decoder_;  ///< made for the first chunked body
   Duration waited_{};  ///< in Read, for the peer
   BeforeRead before_read_ = nullptr;
   void* before_read_context_ = nullptr;

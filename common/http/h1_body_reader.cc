@@ -20,7 +20,10 @@ void H1BodyReader::Start(net::Transport& transport, BodyKind kind, uint64_t leng
   ended_ = kind == BodyKind::kNone || (kind == BodyKind::kLength && length == 0);
   bytes_read_ = 0;
   input_ = buffered;
-  if (kind == BodyKind::kStreamed) decoder_.Reset();
+  if (kind == BodyKind::kStreamed) {
+    if (!decoder_) decoder_ = std::make_unique<ChunkDecoder>(side_);
+    decoder_->Reset();
+  }
   waited_ = {};
   before_read_ = nullptr;
   error_ = {};
@@ -48,8 +51,8 @@ Step H1BodyReader::Fail(ErrorKind kind, const char* detail) {
 }
 
 const Trailers* H1BodyReader::trailers() const {
-  const bool some = ended_ && kind_ == BodyKind::kStreamed && decoder_.trailers().size() > 0;
-  return some ? &decoder_.trailers() : nullptr;
+  const bool some = ended_ && kind_ == BodyKind::kStreamed && decoder_->trailers().size() > 0;
+  return some ? &decoder_->trailers() : nullptr;
 }
 
 Step H1BodyReader::TryRead(Piece& piece) {
@@ -93,10 +96,10 @@ bool H1BodyReader::TakeChunk(Piece& piece) {
   for (;;) {
     size_t consumed = 0;
     std::string_view data;
-    const ChunkDecoder::Step step = decoder_.Next(input_, consumed, data);
+    const ChunkDecoder::Step step = decoder_->Next(input_, consumed, data);
     input_.remove_prefix(consumed);
     if (step == ChunkDecoder::Step::kFailed) {
-      error_ = decoder_.error();
+      error_ = decoder_->error();
       return false;
     }
     if (step == ChunkDecoder::Step::kData) {

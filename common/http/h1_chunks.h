@@ -15,6 +15,7 @@
 #include "common/base/error.h"
 #include "common/http/h1_head.h"
 #include "common/http/message.h"
+#include "common/net/frame_pool.h"
 
 namespace rouse::http {
 
@@ -24,6 +25,9 @@ class ChunkDecoder {
   static constexpr size_t kTrailerBytesMax = 8 * 1024;
 
   explicit ChunkDecoder(Side side) : side_(side), scanner_(kTrailerLimits, side) {}
+
+  static void* operator new(size_t bytes) { return net::FramePool::Take(bytes); }
+  static void operator delete(void* decoder, size_t bytes) { net::FramePool::Give(decoder, bytes); }
 
   enum class Step : uint8_t { kMore, kData, kEnd, kFailed };
   /// Takes from `input`: `consumed` bytes of it, and `data` where there is some. kMore: all was

@@ -57,16 +57,23 @@ bool HeadScanner::Field(std::span<const char> bytes, size_t offset, size_t lengt
   if (++fields_ > limits_.fields_max) return Fail(ErrorKind::kHeadTooLarge, "too many fields");
   if (length > limits_.field_bytes_max)
     return Fail(ErrorKind::kHeadTooLarge, "a field is too long");
-  size_t colon = 0;
+  // Most names are letters, digits and hyphens, which go sixteen at a time.
+  const size_t common = SkipAlnumHyphen(bytes.subspan(offset));
+  size_t colon = common;
   while (colon < line.size() && IsA(line[colon], kTokenChar)) ++colon;
   // Space before the colon, a folded line, an empty name and a missing colon all end here.
-  if (colon == 0 || colon == line.size() || line[colon] != ':')
+  if (colon == 0 || colon >= line.size() || line[colon] != ':')
     return Bad("a field's name is malformed");
   const std::string_view name = line.substr(0, colon);
   const HeaderId id = IdOf(name);
-  if (id == HeaderId::kOther && !MayAppend(name)) return true;
+  if (id == HeaderId::kOther && colon != common && !MayAppend(name)) return true;
   const std::string_view value = TrimOws(line.substr(colon + 1));
-  fields.Append(name, value.empty() ? line.substr(line.size()) : value, id);
+  if (value.empty()) {
+    fields.Append(name, line.substr(line.size()), id);
+    return true;
+  }
+  const bool plain = line[colon + 1] == ' ' && value.size() + colon + 2 == line.size();
+  fields.Append(name, value, id, plain);
   return true;
 }
 

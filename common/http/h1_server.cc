@@ -150,7 +150,7 @@ void H1Server::Discard() {
     const net::IoResult read = transport_->Read(shard_.scratch());
     if (read.status == net::IoStatus::kMustWait) return;
     if (read.status != net::IoStatus::kDone) return End(false);
-    lingered_ += read.bytes;
+    lingered_ += static_cast<uint32_t>(read.bytes);
     if (lingered_ > options_.linger_bytes_max) return End(true);
   }
 }

@@ -51,7 +51,7 @@ class H1Server final : public ServerConnection, private H1StreamOwner {
   std::unique_ptr<H1ServerStream> stream_;
   net::Timer timer_;
   uint64_t served_ = 0;
-  size_t lingered_ = 0;
+  uint32_t lingered_ = 0;  ///< bytes discarded
   State state_ = State::kIdle;
   bool draining_ = false;
   /// The timer is set to go on (with the next request; in kExchange, to tell that the client has

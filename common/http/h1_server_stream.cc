@@ -10,6 +10,9 @@ namespace rouse::http {
 
 H1ServerStream::H1ServerStream(H1StreamOwner& owner)
     : owner_(owner),
+      peer_{.address = owner.transport().peer_address(),
+            .port = owner.transport().peer_port(),
+            .local_port = owner.transport().local_port()},
       parser_(owner.options().head),
       reader_(owner.shard(), Side::kDownstream, owner.options().body),
       writer_(owner.shard(), Side::kDownstream, owner.options().body) {}

@@ -37,7 +37,6 @@ class H1StreamOwner {
   [[nodiscard]] net::Shard& shard() { return shard_; }
   [[nodiscard]] net::Transport& transport() { return *transport_; }
   [[nodiscard]] const H1Options& options() const { return options_; }
-  [[nodiscard]] const PeerInfo& peer() const { return peer_; }
   /// The exchange is over, and the stream with it.
   virtual void EndExchange(Ending ending) = 0;
   /// TellGone is to be called from the loop.
@@ -50,16 +49,12 @@ class H1StreamOwner {
                 const H1Options& options)
       : shard_(shard),
         transport_(std::move(transport)),
-        options_(options),
-        peer_{.address = transport_->peer_address(),
-              .port = transport_->peer_port(),
-              .local_port = transport_->local_port()} {}
+        options_(options) {}
   ~H1StreamOwner() = default;
 
   net::Shard& shard_;
   std::unique_ptr<net::Transport> transport_;
   const H1Options& options_;
-  PeerInfo peer_;
 };
 
 class H1ServerStream final : public ServerStream {
@@ -90,7 +85,7 @@ class H1ServerStream final : public ServerStream {
 
   // ---- ServerStream
   [[nodiscard]] const RequestHead& head() const override { return head_; }
-  [[nodiscard]] const PeerInfo& peer() const override { return owner_.peer(); }
+  [[nodiscard]] const PeerInfo& peer() const override { return peer_; }
   [[nodiscard]] BodyReader& request_body() override { return reader_; }
   [[nodiscard]] BodyWriter& response_body() override { return writer_; }
   Step TrySendInformational(const ResponseHead& head, const HeadPatch& patch) override;
@@ -113,6 +108,7 @@ class H1ServerStream final : public ServerStream {
   [[nodiscard]] char* bytes() { return parked_ ? parked_.get() : block_.data(); }
 
   H1StreamOwner& owner_;
+  PeerInfo peer_;
   RequestParser parser_;
   RequestHead head_;
   H1BodyReader reader_;

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <string_view>
 
+#include "common/base/short_copy.h"
+
 namespace rouse::http {
 namespace {
 
@@ -18,7 +20,7 @@ class Output {
       full_ = true;
       return;
     }
-    std::copy(text.begin(), text.end(), out_.data() + used_);
+    ShortCopy(out_.data() + used_, text);
     used_ += text.size();
   }
   void AddField(std::string_view name, std::string_view value) {
@@ -26,11 +28,10 @@ class Output {
       full_ = true;
       return;
     }
-    char* at = out_.data() + used_;
-    at = std::copy(name.begin(), name.end(), at);
+    char* at = ShortCopy(out_.data() + used_, name);
     *at++ = ':';
     *at++ = ' ';
-    at = std::copy(value.begin(), value.end(), at);
+    at = ShortCopy(at, value);
     *at++ = '\r';
     *at++ = '\n';
     used_ = static_cast<size_t>(at - out_.data());
@@ -56,17 +57,24 @@ constexpr uint64_t kOurs = Bit(HeaderId::kHost) | Bit(HeaderId::kContentLength) 
                            Bit(HeaderId::kKeepAlive) | Bit(HeaderId::kProxyConnection) |
                            Bit(HeaderId::kUpgrade) | Bit(HeaderId::kTe) | Bit(HeaderId::kExpect);
 
+bool IsOurs(HeaderId id) { return id != HeaderId::kOther && (kOurs & Bit(id)) != 0; }
+
+/// Neighbours that stand as we would write them are copied together.
 void AddFields(const HeaderMap& fields, const HeadPatch& patch, Output& out) {
-  for (size_t i = 0; i < fields.size(); ++i) {
-    const HeaderId id = fields.id(i);
-    const bool ours = id != HeaderId::kOther && (kOurs & Bit(id)) != 0;
-    if (!ours && !patch.dropped(i)) out.AddField(fields.name(i), fields.value(i));
+  const size_t size = fields.size();
+  const auto goes = [&](size_t i) { return !IsOurs(fields.id(i)) && !patch.dropped(i); };
+  for (size_t i = 0; i < size;) {
+    const size_t first = i++;
+    if (!goes(first)) continue;
+    if (!fields.plain(first)) {
+      out.AddField(fields.name(first), fields.value(first));
+      continue;
+    }
+    while (i < size && fields.continues(i) && goes(i)) ++i;
+    out.Add(fields.lines(first, i));
   }
-  for (const HeadPatch::Addition& addition : patch.additions()) {
-    const HeaderId id = IdOf(addition.name);
-    const bool ours = id != HeaderId::kOther && (kOurs & Bit(id)) != 0;
-    if (!ours) out.AddField(addition.name, addition.value);
-  }
+  for (const HeadPatch::Addition& addition : patch.additions())
+    if (!IsOurs(addition.id)) out.AddField(addition.name, addition.value);
 }
 
 void AddFraming(BodyKind body, uint64_t length, Output& out) {
@@ -150,19 +158,10 @@ size_t WriteRequestHead(const RequestHead& head, const HeadPatch& patch, std::sp
 size_t WriteResponseHead(const ResponseHead& head, const HeadPatch& patch,
                          const ResponseFraming& framing, std::span<char> span) {
   Output out(span);
-  const std::array<char, 13> line = {'H',
-                                     'T',
-                                     'T',
-                                     'P',
-                                     '/',
-                                     '1',
-                                     '.',
-                                     '1',
-                                     ' ',
-                                     static_cast<char>('0' + head.status / 100 % 10),
-                                     static_cast<char>('0' + head.status / 10 % 10),
-                                     static_cast<char>('0' + head.status % 10),
-                                     ' '};
+  std::array<char, 13> line = {'H', 'T', 'T', 'P', '/', '1', '.', '1', ' ', '0', '0', '0', ' '};
+  line[9] = static_cast<char>('0' + head.status / 100 % 10);
+  line[10] = static_cast<char>('0' + head.status / 10 % 10);
+  line[11] = static_cast<char>('0' + head.status % 10);
   out.Add({line.data(), line.size()});
   out.Add(head.reason.empty() ? ReasonOf(head.status) : head.reason);
   out.Add("\r\n");

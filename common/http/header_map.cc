@@ -1,6 +1,9 @@
 #include "common/http/header_map.h"
 
 #include <array>
+#include <cstring>
+
+#include "common/http/syntax.h"
 
 namespace rouse::http {
 namespace {
@@ -21,56 +24,121 @@ constexpr size_t LongestName() {
 }
 constexpr size_t kLongest = LongestName();
 
-/// The known names of each length, as ids; a length has at most kPerLength of them.
-constexpr size_t kPerLength = 8;
-struct ByLength {
-  std::array<std::array<HeaderId, kPerLength>, kLongest + 1> ids{};
-  std::array<uint8_t, kLongest + 1> count{};
+/// A known name as words of eight bytes, and the bits by which a byte of it may differ: 0x20 where
+/// it is a letter.
+constexpr size_t kRoom = 24;
+static_assert(kLongest <= kRoom);
+struct Known {
+  std::array<char, kRoom> lower{};
+  std::array<char, kRoom> folds{};
+  uint8_t size = 0;
+  HeaderId id = HeaderId::kOther;
 };
 
-constexpr ByLength GroupByLength() {
-  ByLength groups;
-  for (size_t i = 0; i < kKnown; ++i) {
-    const size_t length = kNames[i].size();
-    groups.ids[length][groups.count[length]++] = static_cast<HeaderId>(i);
-  }
-  return groups;
+/// Perfect for the names above: their length and three of their letters tell them apart.
+constexpr size_t kPlaceBits = 8;
+constexpr size_t PlaceOf(std::string_view name, uint32_t factor) {
+  const auto letter = [&](size_t i) { return static_cast<uint32_t>(name[i] | 0x20) & 0xff; };
+  const size_t size = name.size();
+  const uint32_t mix = letter(0) | (letter(size / 2) << 8) | (letter(size * 3 / 4) << 16) |
+                       (static_cast<uint32_t>(size) << 24);
+  return (mix * factor) >> (32 - kPlaceBits);
 }
-constexpr ByLength kByLength = GroupByLength();
+constexpr bool TellsApart(uint32_t factor) {
+  std::array<bool, 1 << kPlaceBits> taken{};
+  for (const std::string_view name : kNames) {
+    bool& place = taken[PlaceOf(name, factor)];
+    if (place) return false;
+    place = true;
+  }
+  return true;
+}
+constexpr uint32_t FindFactor() {
+  constexpr int kTriesMost = 500;
+  uint32_t factor = 0x9e3779b1;
+  for (int i = 0; i < kTriesMost && !TellsApart(factor); ++i) factor = factor * 5 + 2;
+  return factor;
+}
+constexpr uint32_t kFactor = FindFactor();
+static_assert(TellsApart(kFactor), "pick other letters in PlaceOf");
 
-constexpr char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+constexpr std::array<Known, 1 << kPlaceBits> MakePlaces() {
+  std::array<Known, 1 << kPlaceBits> places{};
+  for (size_t i = 0; i < kKnown; ++i) {
+    Known& known = places[PlaceOf(kNames[i], kFactor)];
+    known.size = static_cast<uint8_t>(kNames[i].size());
+    known.id = static_cast<HeaderId>(i);
+    for (size_t at = 0; at < kNames[i].size(); ++at) {
+      const char c = kNames[i][at];
+      known.lower[at] = c;
+      known.folds[at] = c >= 'a' && c <= 'z' ? 0x20 : 0;
+    }
+  }
+  return places;
+}
+constexpr std::array<Known, 1 << kPlaceBits> kPlaces = MakePlaces();
+
+template <typename Word>
+Word Load(const char* from) {
+  Word word;
+  std::memcpy(&word, from, sizeof word);
+  return word;
+}
+
+/// The bytes at `at` are the known ones, letters in either case.
+template <typename Word>
+bool SameAt(const Known& known, std::string_view name, size_t at) {
+  return (Load<Word>(name.data() + at) | Load<Word>(known.folds.data() + at)) ==
+         Load<Word>(known.lower.data() + at);
+}
+
+/// Eight bytes a step; the last step may overlap the one before.
+bool Is(const Known& known, std::string_view name) {
+  const size_t size = name.size();
+  if (size >= 8) {
+    for (size_t at = 0; at + 8 < size; at += 8)
+      if (!SameAt<uint64_t>(known, name, at)) return false;
+    return SameAt<uint64_t>(known, name, size - 8);
+  }
+  if (size >= 4) return SameAt<uint32_t>(known, name, 0) && SameAt<uint32_t>(known, name, size - 4);
+  for (size_t at = 0; at < size; ++at)
+    if (!SameAt<uint8_t>(known, name, at)) return false;
+  return true;
+}
+
+/// Eight letters in lower case; bytes that are no capital letters stay.
+uint64_t Lowered(uint64_t word) {
+  constexpr uint64_t kEach = 0x0101010101010101;
+  const uint64_t low = word & (kEach * 0x7f);
+  const uint64_t from_a = low + kEach * (0x80 - 'A');
+  const uint64_t beyond_z = low + kEach * (0x7f - 'Z');
+  const uint64_t capital = from_a & ~beyond_z & ~word & (kEach * 0x80);
+  return word | (capital >> 2);
+}
 
 }  // namespace
 
 bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (Lower(a[i]) != Lower(b[i])) return false;
+  const size_t size = a.size();
+  size_t at = 0;
+  for (; at + 8 <= size; at += 8) {
+    if (Lowered(Load<uint64_t>(a.data() + at)) != Lowered(Load<uint64_t>(b.data() + at)))
+      return false;
   }
+  for (; at < size; ++at)
+    if (LowerCase(a[at]) != LowerCase(b[at])) return false;
   return true;
 }
 
 HeaderId IdOf(std::string_view name) {
   if (name.size() > kLongest || name.empty()) return HeaderId::kOther;
-  const char first = Lower(name[0]);
-  const char last = Lower(name.back());
-  const auto& ids = kByLength.ids[name.size()];
-  for (size_t i = 0; i < kByLength.count[name.size()]; ++i) {
-    const std::string_view known = kNames[static_cast<size_t>(ids[i])];
-    if (known[0] == first && known.back() == last && EqualsIgnoreCase(known, name)) return ids[i];
-  }
-  return HeaderId::kOther;
+  const Known& known = kPlaces[PlaceOf(name, kFactor)];
+  return known.size == name.size() && Is(known, name) ? known.id : HeaderId::kOther;
 }
 
 std::string_view NameOf(HeaderId id) {
   return id == HeaderId::kOther ? std::string_view() : kNames[static_cast<size_t>(id)];
-}
-
-void HeaderMap::Append(std::string_view name, std::string_view value, HeaderId id) {
-  fields_.push_back({static_cast<uint32_t>(name.data() - base_),
-                     static_cast<uint32_t>(value.data() - base_),
-                     static_cast<uint32_t>(value.size()), static_cast<uint16_t>(name.size()), id});
-  if (id != HeaderId::kOther) known_ |= uint64_t{1} << static_cast<unsigned>(id);
 }
 
 std::optional<std::string_view> HeaderMap::Find(HeaderId id) const {

@@ -87,8 +87,18 @@ class HeaderMap {
     fields_.clear();
     known_ = 0;
   }
-  /// Appends a field whose bytes lie in the bound storage.
-  void Append(std::string_view name, std::string_view value, HeaderId id);
+  /// Appends a field whose bytes lie in the bound storage. `plain`: as `name: value` CRLF, so that
+  /// its line can be copied as it stands.
+  void Append(std::string_view name, std::string_view value, HeaderId id, bool plain = false) {
+    fields_.push_back(
+        {.name = static_cast<uint32_t>(name.data() - base_),
+         .value = static_cast<uint32_t>(value.data() - base_),
+         .value_size = static_cast<uint32_t>(value.size()),
+         .name_size = static_cast<uint16_t>(name.size()),
+         .id = id,
+         .plain = plain});
+    if (id != HeaderId::kOther) known_ |= uint64_t{1} << static_cast<unsigned>(id);
+  }
 
   [[nodiscard]] size_t size() const { return fields_.size(); }
   [[nodiscard]] std::string_view name(size_t i) const {
@@ -98,6 +108,19 @@ class HeaderMap {
     return {base_ + fields_[i].value, fields_[i].value_size};
   }
   [[nodiscard]] HeaderId id(size_t i) const { return fields_[i].id; }
+  [[nodiscard]] bool plain(size_t i) const { return fields_[i].plain; }
+  /// Both fields are plain, and the line of `i` begins where that of i - 1 ends.
+  [[nodiscard]] bool continues(size_t i) const {
+    const Field& before = fields_[i - 1];
+    return before.plain && fields_[i].plain &&
+           fields_[i].name == before.value + before.value_size + 2;
+  }
+  /// The lines of the fields [first, end), each of which continues the one before.
+  [[nodiscard]] std::string_view lines(size_t first, size_t end) const {
+    const Field& last = fields_[end - 1];
+    const uint32_t begin = fields_[first].name;
+    return {base_ + begin, last.value + last.value_size + 2 - begin};
+  }
 
   [[nodiscard]] bool has(HeaderId id) const { return (known_ >> static_cast<unsigned>(id)) & 1; }
   /// The first value of a known field.
@@ -114,6 +137,7 @@ class HeaderMap {
     uint32_t value_size;
     uint16_t name_size;
     HeaderId id;
+    bool plain;
   };
   const char* base_ = nullptr;
   uint64_t known_ = 0;
@@ -126,12 +150,16 @@ class HeadPatch {
   struct Addition {
     std::string_view name;
     std::string_view value;
+    HeaderId id;
   };
   void Drop(size_t field) { dropped_[field / 64] |= uint64_t{1} << (field % 64); }
   [[nodiscard]] bool dropped(size_t field) const {
     return (dropped_[field / 64] >> (field % 64)) & 1;
   }
-  void Add(std::string_view name, std::string_view value) { additions_.push_back({name, value}); }
+  void Add(std::string_view name, std::string_view value) {
+    additions_.push_back({name, value, IdOf(name)});
+  }
+  void Add(HeaderId id, std::string_view value) { additions_.push_back({NameOf(id), value, id}); }
   [[nodiscard]] const auto& additions() const { return additions_; }
 
  private:

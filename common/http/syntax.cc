@@ -45,6 +45,26 @@ size_t FindControl(std::string_view text, size_t from) {
   return at;
 }
 
+size_t SkipAlnumHyphen(std::span<const char> bytes) {
+  size_t at = 0;
+#ifdef __SSE2__
+  const auto most = [](__m128i value, char limit) {  // unsigned value <= limit
+    return _mm_cmpeq_epi8(_mm_min_epu8(value, _mm_set1_epi8(limit)), value);
+  };
+  for (; at + 16 <= bytes.size(); at += 16) {
+    const __m128i text = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes.data() + at));
+    const __m128i lower = _mm_or_si128(text, _mm_set1_epi8(0x20));
+    const __m128i letter = most(_mm_sub_epi8(lower, _mm_set1_epi8('a')), 'z' - 'a');
+    const __m128i digit = most(_mm_sub_epi8(text, _mm_set1_epi8('0')), 9);
+    const __m128i hyphen = _mm_cmpeq_epi8(text, _mm_set1_epi8('-'));
+    const __m128i ours = _mm_or_si128(_mm_or_si128(letter, digit), hyphen);
+    const auto mask = static_cast<unsigned>(_mm_movemask_epi8(ours)) ^ 0xffff;
+    if (mask != 0) return at + static_cast<size_t>(std::countr_zero(mask));
+  }
+#endif
+  return at;
+}
+
 std::string_view TrimOws(std::string_view text) {
   while (!text.empty() && IsOws(text.front())) text.remove_prefix(1);
   while (!text.empty() && IsOws(text.back())) text.remove_suffix(1);

@@ -12,26 +12,37 @@ namespace rouse::http {
 namespace {
 
 bool ValidPort(std::string_view port) {
-  if (port.size() > 5 || !AllAre(port, kDigitChar)) return false;
+  if (port.size() > 5) return false;
   uint32_t value = 0;
-  for (const char c : port) value = value * 10 + static_cast<uint32_t>(c - '0');
+  for (const char c : port) {
+    if (!IsA(c, kDigitChar)) return false;
+    value = value * 10 + static_cast<uint32_t>(c - '0');
+  }
   return value <= 65535;
 }
 
-bool ValidName(std::string_view name) {
+/// Lowers a name, up to a colon or the end, and judges it: labels that are neither empty nor too
+/// long, of the right characters, with at most one dot at its end. Returns its length with that
+/// dot.
+std::optional<size_t> ReadName(std::span<char> bytes) {
   constexpr size_t kNameMax = 253;
   constexpr size_t kLabelMax = 63;
-  if (name.empty() || name.size() > kNameMax || !AllAre(name, kHostChar)) return false;
   size_t label = 0;
-  for (const char c : name) {
+  size_t at = 0;
+  for (; at < bytes.size() && bytes[at] != ':'; ++at) {
+    const char c = LowerCase(bytes[at]);
+    bytes[at] = c;
+    if (!IsA(c, kHostChar)) return std::nullopt;
     if (c != '.') {
-      if (++label > kLabelMax) return false;
+      if (++label > kLabelMax) return std::nullopt;
       continue;
     }
-    if (label == 0) return false;
+    if (label == 0) return std::nullopt;
     label = 0;
   }
-  return label > 0;
+  const bool dot = label == 0;
+  if (at == 0 || at - (dot ? 1 : 0) > kNameMax) return std::nullopt;
+  return at;
 }
 
 bool ValidIpv6(std::string_view text) {
@@ -103,31 +114,28 @@ std::optional<size_t> RemoveDotSegments(std::span<char> path) {
 }  // namespace
 
 std::optional<Authority> ParseAuthority(std::span<char> bytes) {
-  for (char& c : bytes) c = LowerCase(c);
   const std::string_view text(bytes.data(), bytes.size());
   std::string_view host;
-  std::string_view port;
-  bool colon = false;
+  std::string_view rest;
   if (!text.empty() && text[0] == '[') {
     const size_t close = text.find(']');
-    if (close == std::string_view::npos || !ValidIpv6(text.substr(1, close - 1)))
-      return std::nullopt;
+    if (close == std::string_view::npos) return std::nullopt;
+    for (char& c : bytes.first(close)) c = LowerCase(c);
+    if (!ValidIpv6(text.substr(1, close - 1))) return std::nullopt;
     host = text.substr(0, close + 1);
-    const std::string_view rest = text.substr(close + 1);
+    rest = text.substr(close + 1);
     if (!rest.empty() && rest[0] != ':') return std::nullopt;
-    colon = !rest.empty();
-    if (colon) port = rest.substr(1);
   } else {
-    const size_t at = text.find(':');
-    colon = at != std::string_view::npos;
-    host = text.substr(0, at);
-    if (colon) port = text.substr(at + 1);
-    if (!host.empty() && host.back() == '.') host.remove_suffix(1);
-    if (!ValidName(host)) return std::nullopt;
+    const std::optional<size_t> name = ReadName(bytes);
+    if (!name) return std::nullopt;
+    host = text.substr(0, *name);
+    rest = text.substr(*name);
+    if (host.back() == '.') host.remove_suffix(1);
   }
+  const bool colon = !rest.empty();
+  const std::string_view port = colon ? rest.substr(1) : rest;
   if (!ValidPort(port)) return std::nullopt;
-  const size_t without_port = text.size() - (colon ? port.size() + 1 : 0);
-  return Authority{colon && port.empty() ? text.substr(0, without_port) : text, host, port};
+  return Authority{colon && port.empty() ? text.substr(0, text.size() - 1) : text, host, port};
 }
 
 bool SameAuthority(const Authority& a, const Authority& b, std::string_view default_port) {
