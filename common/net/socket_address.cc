@@ -76,8 +76,18 @@ std::string_view SocketAddress::Ip(char (&text)[kTextMax]) const {
   const bool mapped = is_v6() && IN6_IS_ADDR_V4MAPPED(&address_.v6.sin6_addr);
   const bool as_v4 = !is_v6() || mapped;
   const uint8_t* const bytes = ip_bytes() + (mapped ? 12 : 0);
-  CHECK(inet_ntop(as_v4 ? AF_INET : AF_INET6, bytes, text, sizeof text) != nullptr);
-  return text;
+  if (!as_v4) {
+    CHECK(inet_ntop(AF_INET6, bytes, text, sizeof text) != nullptr);
+    return text;
+  }
+  // Once per connection; inet_ntop goes through printf.
+  char* at = text;
+  for (size_t i = 0; i < 4; ++i) {
+    if (i > 0) *at++ = '.';
+    at = std::to_chars(at, text + sizeof text, static_cast<unsigned>(bytes[i])).ptr;
+  }
+  *at = '\0';
+  return {text, static_cast<size_t>(at - text)};
 }
 
 std::string SocketAddress::text() const {

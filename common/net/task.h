@@ -1,6 +1,7 @@
 #pragma once
 // What:      Task<T>, the one coroutine type: lazy, awaited once, resumed by symmetric transfer.
-//            Join runs two and waits for both; Detach starts one that nobody awaits.
+//            Join runs two and waits for both; Detach starts one that nobody awaits, and a
+//            coroutine that nobody ever awaits returns Detached itself.
 // Owner:     whoever holds the Task owns the frame; a detached frame owns itself until it ends.
 // Shard:     a frame lives and dies on one shard; its memory comes from that thread's FramePool.
 // Invariant: never destroyed while suspended in an await of its own: cancel by closing a stream or
@@ -107,9 +108,8 @@ class [[nodiscard]] Task<void> {
   std::coroutine_handle<promise_type> handle_;
 };
 
-namespace internal {
-
-/// A coroutine that starts at once and frees itself at its end.
+/// A coroutine that starts at once, that nobody awaits, and that frees itself at its end. What it
+/// uses must outlive it.
 struct Detached {
   struct promise_type {
     Detached get_return_object() const noexcept { return {}; }
@@ -121,6 +121,8 @@ struct Detached {
     static void operator delete(void* frame, size_t bytes) { FramePool::Give(frame, bytes); }
   };
 };
+
+namespace internal {
 
 inline Detached RunDetached(Task<void> task) { co_await task; }
 

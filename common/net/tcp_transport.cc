@@ -14,13 +14,13 @@ namespace rouse::net {
 TcpTransport::TcpTransport(Shard& shard, Descriptor socket, const SocketAddress& peer,
                            Origin origin, uint16_t local_port)
     : Transport(shard),
-      shard_(shard),
       socket_(std::move(socket)),
       registration_(shard.poller().Add(socket_.get(), *this)),
-      peer_(peer),
-      origin_(origin),
-      local_port_(local_port) {
+      peer_port_(peer.port()),
+      local_port_(local_port),
+      origin_(origin) {
   writable_ = origin != Origin::kDialled;
+  (void)peer.Ip(peer_text_);
 }
 
 TcpTransport::~TcpTransport() {
@@ -114,10 +114,6 @@ void TcpTransport::CloseSocket(bool reset) {
     setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
   }
   socket_.Close();
-}
-
-std::string_view TcpTransport::peer_address() const {
-  return peer_text_[0] == '\0' ? peer_.Ip(peer_text_) : std::string_view(peer_text_);
 }
 
 uint16_t TcpTransport::local_port() const {

@@ -31,8 +31,8 @@ class TcpTransport final : public Transport, private PollTarget {
   void Close(bool reset) override;
   Descriptor Detach() override;
 
-  std::string_view peer_address() const override;
-  uint16_t peer_port() const override { return peer_.port(); }
+  std::string_view peer_address() const override { return peer_text_; }
+  uint16_t peer_port() const override { return peer_port_; }
   uint16_t local_port() const override;
 
   /// The socket's pending error (SO_ERROR), 0 where there is none.
@@ -42,17 +42,16 @@ class TcpTransport final : public Transport, private PollTarget {
   void OnReady(Readiness readiness) override { MarkReady(readiness); }
   void CloseSocket(bool reset);
 
-  Shard& shard_;
   Descriptor socket_;
   Poller::Registration registration_;
-  SocketAddress peer_;
-  Origin origin_;
+  uint16_t peer_port_;
   uint16_t local_port_;
+  Origin origin_;
   bool ended_ = false;  ///< recv has said 0
   /// A call has taken the socket's error; after that the kernel says 0, which must not pass for a
   /// FIN.
   bool error_taken_ = false;
-  mutable char peer_text_[SocketAddress::kTextMax] = {};
+  char peer_text_[SocketAddress::kTextMax];
 };
 
 }  // namespace rouse::net

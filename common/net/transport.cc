@@ -16,9 +16,9 @@ void Transport::MarkReady(Readiness readiness) {
   const bool newly_readable = readiness.readable || readiness.hung_up;
   if (newly_readable) readable_ = true;
 
-  if ((readiness.writable || broken_) && writable_event_.waiting()) writable_event_.Signal();
-  const bool reader_waits = readable_event_.waiting();
-  if (newly_readable && reader_waits) readable_event_.Signal();
+  if ((readiness.writable || broken_) && writer_waits()) waits_->writable.Signal();
+  const bool reader_waited = reader_waits();
+  if (newly_readable && reader_waited) waits_->readable.Signal();
 
   if (newly_hung_up && hang_up_watch_ != nullptr) {
     bool destroyed = false;
@@ -27,7 +27,7 @@ void Transport::MarkReady(Readiness readiness) {
     if (destroyed) return;
     destroyed_ = nullptr;
   }
-  if (newly_readable && !reader_waits && readable_watch_ != nullptr) {
+  if (newly_readable && !reader_waited && readable_watch_ != nullptr) {
     readable_watch_(readable_context_);
   }
 }
@@ -36,8 +36,8 @@ void Transport::MarkBroken() {
   hung_up_ = true;
   broken_ = true;
   readable_ = true;
-  if (writable_event_.waiting()) writable_event_.Signal();
-  if (readable_event_.waiting()) readable_event_.Signal();
+  if (writer_waits()) waits_->writable.Signal();
+  if (reader_waits()) waits_->readable.Signal();
 }
 
 }  // namespace rouse::net

@@ -9,6 +9,7 @@
 // Never:     buffers, except what TLS must.
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include "common/base/clock.h"
 #include "common/net/descriptor.h"
 #include "common/net/event.h"
+#include "common/net/frame_pool.h"
 #include "common/net/poller.h"
 
 namespace rouse::net {
@@ -39,7 +41,7 @@ class Transport {
   /// Parts of one gathered write.
   static constexpr size_t kPartsMax = 8;
 
-  explicit Transport(Shard& shard) : readable_event_(shard), writable_event_(shard) {}
+  explicit Transport(Shard& shard) : shard_(shard) {}
   virtual ~Transport();
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
@@ -65,18 +67,20 @@ class Transport {
 
   /// `co_await` until readable() or the deadline. Returns at once where it is readable.
   [[nodiscard]] Event::Awaiter WaitReadable(TimePoint deadline) {
-    if (readable_ || broken_) readable_event_.Signal();
-    return readable_event_.Wait(deadline);
+    Event& event = waits().readable;
+    if (readable_ || broken_) event.Signal();
+    return event.Wait(deadline);
   }
   /// To be awaited after a Write said kMustWait or came up short.
   [[nodiscard]] Event::Awaiter WaitWritable(TimePoint deadline) {
-    if (writable_ || broken_) writable_event_.Signal();
-    return writable_event_.Wait(deadline);
+    Event& event = waits().writable;
+    if (writable_ || broken_) event.Signal();
+    return event.Wait(deadline);
   }
 
   /// Wakes the coroutine that waits to read, if one does, with nothing to be read.
   void InterruptRead() {
-    if (readable_event_.waiting()) readable_event_.Signal();
+    if (reader_waits()) waits_->readable.Signal();
   }
 
   /// Told each time the connection becomes readable while no coroutine waits to read. Null to stop.
@@ -107,14 +111,29 @@ class Transport {
   /// The connection is over, by our own doing or as a call found out: wakes waiters, runs no watch.
   void MarkBroken();
 
+  Shard& shard_;
   bool readable_ = false;
   bool writable_ = true;
   bool hung_up_ = false;
   bool broken_ = false;
 
  private:
-  Event readable_event_;
-  Event writable_event_;
+  /// Made when a coroutine first waits: an idle connection of a client never does.
+  struct Waits {
+    explicit Waits(Shard& shard) : readable(shard), writable(shard) {}
+    static void* operator new(size_t bytes) { return FramePool::Take(bytes); }
+    static void operator delete(void* waits, size_t bytes) { FramePool::Give(waits, bytes); }
+    Event readable;
+    Event writable;
+  };
+  [[nodiscard]] Waits& waits() {
+    if (!waits_) waits_ = std::make_unique<Waits>(shard_);
+    return *waits_;
+  }
+  [[nodiscard]] bool reader_waits() const { return waits_ && waits_->readable.waiting(); }
+  [[nodiscard]] bool writer_waits() const { return waits_ && waits_->writable.waiting(); }
+
+  std::unique_ptr<Waits> waits_;
   Watch readable_watch_ = nullptr;
   void* readable_context_ = nullptr;
   Watch hang_up_watch_ = nullptr;
