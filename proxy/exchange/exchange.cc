@@ -16,15 +16,15 @@ Exchange::Exchange(ExchangeContext& context)
 
 void Exchange::Start(http::ServerStream& downstream) {
   Begin(downstream);
-  net::Detach(Run());
+  Run();
 }
 
 void Exchange::StartRefused(http::ServerStream& downstream, const Error& error) {
   Begin(downstream);
-  net::Detach(RunRefused(error));
+  RunRefused(error);
 }
 
-net::Task<void> Exchange::Run() {
+net::Detached Exchange::Run() {
   const Ending ending{*this};
   if (AnswersItself()) co_return co_await AnswerOptions();
   Error failure = Route();
@@ -56,7 +56,7 @@ net::Task<void> Exchange::Run() {
   }
 }
 
-net::Task<void> Exchange::RunRefused(Error error) {
+net::Detached Exchange::RunRefused(Error error) {
   const Ending ending{*this};
   co_await Refuse(error);
 }
@@ -154,25 +154,31 @@ net::Task<bool> Exchange::WaitForPlace(LocalEndpoint& endpoint, TimePoint deadli
 }
 
 /// Sends the request and brings the response back. An error that may be repeated has left nothing
-/// behind.
+/// behind. No coroutine itself: a request that goes out whole costs but the frame of its download.
 net::Task<Error> Exchange::Forward() {
+  downstream_->OnGone({&OnClientGone, this});
+  if (downstream_->gone())
+    return Failed({ErrorKind::kDownstreamClosed, Side::kDownstream, false, "the client left"});
+  const Step sent = SendRequest();
+  if (sent == Step::kFailed && upstream_.stream().request_body().error().side != Side::kUpstream)
+    return Failed(upstream_.stream().request_body().error());
+  // Where sending failed the pod may have answered before it left.
+  const bool whole = sent == Step::kFailed || (sent == Step::kDone && first_.end);
+  return whole ? Download(ResponseStartBy()) : ForwardBothWays();
+}
+
+net::Task<Error> Exchange::Failed(Error error) { co_return error; }
+
+Step Exchange::SendRequest() {
   const http::RequestHead& head = downstream_->head();
-  http::ClientStream& upstream = upstream_.stream();
   http::HeadPatch patch;
   PatchRequest(head, downstream_->peer(), context_.options.forward, request_id_,
                deadlines_.Remaining(context_.shard.now()), values_, patch);
-  downstream_->OnGone({&OnClientGone, this});
-  if (downstream_->gone())
-    co_return Error{ErrorKind::kDownstreamClosed, Side::kDownstream, false, "the client left"};
+  return upstream_.stream().TrySendHead(head, patch, first_.data, first_.end);
+}
 
-  const Step sent = upstream.TrySendHead(head, patch, first_.data, first_.end);
-  if (sent == Step::kFailed && upstream.request_body().error().side != Side::kUpstream)
-    co_return upstream.request_body().error();
-  // Where sending failed the pod may have answered before it left.
-  const bool whole = sent == Step::kFailed || (sent == Step::kDone && first_.end);
-  if (whole) co_return co_await Download(ResponseStartBy());
-
-  // The request is still on its way: both directions at once.
+/// The request is still on its way: both directions at once.
+net::Task<Error> Exchange::ForwardBothWays() {
   Error failure;
   upload_over_ = false;
   co_await net::Join(Upload(), DownloadInto(failure));
@@ -240,7 +246,12 @@ net::Task<Error> Exchange::Download(TimePoint deadline) {
     if (!head) co_return Judge(head.error());
     response_begun_ = true;
     if ((*head)->status == 101) co_return co_await Upgrade(**head);
-    if ((*head)->status >= 200) co_return co_await Respond(**head);
+    if ((*head)->status >= 200) {
+      Error failure;
+      const Step sent = TryRespond(**head, failure);
+      if (sent == Step::kFailed || (sent == Step::kDone && last_sent_)) co_return failure;
+      co_return co_await RespondRest(sent);
+    }
     Relay(**head);
   }
 }
@@ -252,29 +263,38 @@ void Exchange::Relay(const http::ResponseHead& head) {
   (void)downstream_->TrySendInformational(head, patch);
 }
 
-/// Head and first bytes in one write, then the rest.
-net::Task<Error> Exchange::Respond(const http::ResponseHead& head) {
+/// Head and first bytes in one write; last_sent_ where they are all of it.
+Step Exchange::TryRespond(const http::ResponseHead& head, Error& failure) {
   response_timer_.Cancel();
   if (cold_.was_parked()) cold_.first_byte = context_.shard.now();
   http::BodyReader& from = upstream_.stream().response_body();
-  http::BodyWriter& to = downstream_->response_body();
   http::HeadPatch patch;
   PatchResponse(head, context_.options.forward, request_id_, values_, patch);
   if (cold_.was_parked()) AddColdStartFields(patch);
 
   http::Piece piece;
   const Step read = from.TryRead(piece);
-  if (read == Step::kFailed) co_return Judge(from.error());
+  if (read == Step::kFailed) {
+    failure = Judge(from.error());
+    return Step::kFailed;
+  }
   if (context_.draining) downstream_->CloseAfter();
-  const bool plain_end = read == Step::kDone && piece.end && from.trailers() == nullptr;
   status_ = head.status;
-  Step sent = downstream_->TrySendHead(head, patch, piece.data, plain_end);
+  last_sent_ = read == Step::kDone && piece.end && from.trailers() == nullptr;
+  const Step sent = downstream_->TrySendHead(head, patch, piece.data, last_sent_);
+  if (sent == Step::kFailed) failure = Judge(downstream_->response_body().error());
+  return sent;
+}
+
+/// What TryRespond could not send at once, then the rest of the body.
+net::Task<Error> Exchange::RespondRest(Step sent) {
+  http::BodyReader& from = upstream_.stream().response_body();
+  http::BodyWriter& to = downstream_->response_body();
   if (sent == Step::kMustWait) {
     const Result<void> flushed = co_await to.Flush(deadlines_.exchange);
-    sent = flushed ? Step::kDone : Step::kFailed;
+    if (!flushed) co_return Judge(to.error());
   }
-  if (sent == Step::kFailed) co_return Judge(to.error());
-  if (plain_end) co_return Error{};
+  if (last_sent_) co_return Error{};
   const Error failure = co_await Pump(context_.shard, from, to, deadlines_.exchange);
   co_return Judge(failure);
 }

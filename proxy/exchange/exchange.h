@@ -75,6 +75,7 @@ class Exchange {
   Exchange* previous = nullptr;
 
  private:
+  using Step = http::Step;
   /// Closes the exchange when Run's frame goes, after everything else in it.
   struct Ending {
     Exchange& exchange;
@@ -82,8 +83,8 @@ class Exchange {
   };
 
   void Begin(http::ServerStream& downstream);
-  net::Task<void> Run();
-  net::Task<void> RunRefused(Error error);
+  net::Detached Run();
+  net::Detached RunRefused(Error error);
   Error Route();
   [[nodiscard]] bool AnswersItself() const;
 
@@ -91,12 +92,16 @@ class Exchange {
   net::Task<Error> Dial(const Slot& slot);
   net::Task<bool> WaitForPlace(LocalEndpoint& endpoint, TimePoint deadline);
 
-  net::Task<Error> Forward();
+  [[nodiscard]] net::Task<Error> Forward();
+  [[nodiscard]] Step SendRequest();
+  net::Task<Error> ForwardBothWays();
+  static net::Task<Error> Failed(Error error);
   Error ReadFirstPiece();
   net::Task<void> Upload();
   net::Task<void> DownloadInto(Error& failure);
   net::Task<Error> Download(TimePoint deadline);
-  net::Task<Error> Respond(const http::ResponseHead& head);
+  [[nodiscard]] Step TryRespond(const http::ResponseHead& head, Error& failure);
+  net::Task<Error> RespondRest(Step sent);
   net::Task<Error> Upgrade(const http::ResponseHead& head);
   void Relay(const http::ResponseHead& head);
   [[nodiscard]] TimePoint ResponseStartBy() const;
@@ -136,6 +141,7 @@ class Exchange {
   bool repeated_fresh_ = false;
   bool repeating_ = false;  ///< holds a part of the retry budget
   bool upload_over_ = false;
+  bool last_sent_ = false;  ///< the response's end went out with its head
   bool tunnel_ = false;
   bool cut_ = false;  ///< the client's connection is to end without a clean end
   ValueStore values_;

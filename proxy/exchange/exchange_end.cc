@@ -102,7 +102,7 @@ void Exchange::End() {
   status_ = 0;
   attempts_ = 0;
   first_read_ = body_given_ = response_begun_ = repeated_fresh_ = repeating_ = false;
-  upload_over_ = tunnel_ = cut_ = false;
+  upload_over_ = last_sent_ = tunnel_ = cut_ = false;
   request_id_ = {};
   values_.Clear();
   context_.retire(*this);  // from here on it may run again

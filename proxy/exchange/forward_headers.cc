@@ -7,6 +7,8 @@
 #include <absl/container/flat_hash_set.h>
 #include <absl/container/inlined_vector.h>
 
+#include "common/base/short_copy.h"
+
 namespace rouse::proxy {
 namespace {
 
@@ -118,6 +120,18 @@ bool ImitatesSecurityField(std::string_view name) {
   return text.starts_with("x-rouse-") || text.starts_with("x-envoy-");
 }
 
+/// Eight hex digits at once, each a byte: the nibbles are spread out, and those above nine moved on
+/// to the letters.
+uint64_t HexDigits(uint32_t bits) {
+  constexpr uint64_t kEach = 0x0101010101010101;
+  uint64_t spread = bits;
+  spread = (spread | spread << 16) & 0x0000ffff0000ffff;
+  spread = (spread | spread << 8) & 0x00ff00ff00ff00ff;
+  spread = (spread | spread << 4) & (kEach * 0x0f);
+  const uint64_t letters = ((spread + kEach * 6) >> 4) & kEach;
+  return spread + kEach * '0' + letters * ('a' - '0' - 10);
+}
+
 bool IsRequestIdChar(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
          c == '_' || c == '.';
@@ -185,7 +199,7 @@ std::string_view ForwardedForOf(const HeaderMap& fields, std::string_view peer,
 std::string_view ForwardedElement(const http::RequestHead& head, std::string_view peer,
                                   ValueStore& values) {
   const bool v6 = peer.find(':') != std::string_view::npos;
-  const bool quote_host = head.authority.find_first_of(":[") != std::string_view::npos;
+  const bool quote_host = head.authority.find(':') != std::string_view::npos;  // a port, or IPv6
   const std::string_view mark = quote_host ? "\"" : "";
   return values.Concat({"for=", v6 ? "\"[" : "", peer, v6 ? "]\"" : "", ";host=", mark,
                         head.authority, mark, ";proto=", head.scheme});
@@ -235,7 +249,7 @@ void CountDownMaxForwards(const HeaderMap& fields, ValueStore& values, HeadPatch
   if (error != std::errc() || end != text.data() + text.size() || hops == 0) return;
   for (size_t i = 0; i < fields.size(); ++i)
     if (fields.id(i) == HeaderId::kMaxForwards) patch.Drop(i);
-  patch.Add("max-forwards", Decimal(hops - 1, values));
+  patch.Add(HeaderId::kMaxForwards, Decimal(hops - 1, values));
 }
 
 void AddForwardingFields(const http::RequestHead& head, const http::PeerInfo& peer,
@@ -243,15 +257,15 @@ void AddForwardingFields(const http::RequestHead& head, const http::PeerInfo& pe
   const HeaderMap& fields = head.fields;
   const bool trusted = policy.trusted_hops > 0;
   const std::string_view element = ForwardedElement(head, peer.address, values);
-  patch.Add("x-forwarded-for",
+  patch.Add(HeaderId::kXForwardedFor,
             trusted ? ForwardedForOf(fields, peer.address, values) : peer.address);
-  patch.Add("x-forwarded-proto",
+  patch.Add(HeaderId::kXForwardedProto,
             TrustedOr(fields, HeaderId::kXForwardedProto, trusted, head.scheme));
-  patch.Add("x-forwarded-host",
+  patch.Add(HeaderId::kXForwardedHost,
             TrustedOr(fields, HeaderId::kXForwardedHost, trusted, head.authority));
-  patch.Add("x-forwarded-port", TrustedOr(fields, HeaderId::kXForwardedPort, trusted,
+  patch.Add(HeaderId::kXForwardedPort, TrustedOr(fields, HeaderId::kXForwardedPort, trusted,
                                           Decimal(peer.local_port, values)));
-  patch.Add("forwarded",
+  patch.Add(HeaderId::kForwarded,
             trusted ? Appended(fields, HeaderId::kForwarded, element, values) : element);
 }
 
@@ -276,7 +290,7 @@ char* ValueStore::Take(size_t bytes) {
 
 std::string_view ValueStore::Copy(std::string_view text) {
   char* const room = Take(text.size());
-  std::copy(text.begin(), text.end(), room);
+  ShortCopy(room, text);
   return {room, text.size()};
 }
 
@@ -285,7 +299,7 @@ std::string_view ValueStore::Concat(std::initializer_list<std::string_view> part
   for (const std::string_view part : parts) bytes += part.size();
   char* const room = Take(bytes);
   char* at = room;
-  for (const std::string_view part : parts) at = std::copy(part.begin(), part.end(), at);
+  for (const std::string_view part : parts) at = ShortCopy(at, part);
   return {room, bytes};
 }
 
@@ -298,9 +312,12 @@ std::string_view RequestIdOf(const http::RequestHead& head, const ForwardPolicy&
   constexpr size_t kDigits = 32;
   char* const room = values.Take(kDigits);
   for (size_t half = 0; half < 2; ++half) {
-    uint64_t bits = random.Next();
-    for (size_t i = 0; i < kDigits / 2; ++i, bits >>= 4)
-      room[half * kDigits / 2 + i] = "0123456789abcdef"[bits & 15];
+    const uint64_t bits = random.Next();
+    char* const at = room + half * kDigits / 2;
+    const uint64_t low = HexDigits(static_cast<uint32_t>(bits));
+    const uint64_t high = HexDigits(static_cast<uint32_t>(bits >> 32));
+    std::memcpy(at, &low, sizeof low);
+    std::memcpy(at + sizeof low, &high, sizeof high);
   }
   return {room, kDigits};
 }
@@ -345,14 +362,14 @@ void PatchRequest(const http::RequestHead& head, const http::PeerInfo& peer,
   const HeaderMap& fields = head.fields;
   DropRequestFields(fields, policy, patch);
   AddForwardingFields(head, peer, policy, values, patch);
-  patch.Add("via",
+  patch.Add(HeaderId::kVia,
             Appended(fields, HeaderId::kVia, OurVia(head.version, policy.via, values), values));
-  patch.Add("x-request-id", request_id);
+  patch.Add(HeaderId::kXRequestId, request_id);
   if (remaining.grpc > Duration::zero())
-    patch.Add("grpc-timeout", GrpcTimeoutText(remaining.grpc, values));
+    patch.Add(HeaderId::kGrpcTimeout, GrpcTimeoutText(remaining.grpc, values));
   if (remaining.request > Duration::zero()) {
     const auto left = static_cast<uint64_t>(std::max<int64_t>(1, Milliseconds(remaining.request)));
-    patch.Add("x-request-timeout", values.Concat({Decimal(left, values), "ms"}));
+    patch.Add(HeaderId::kXRequestTimeout, values.Concat({Decimal(left, values), "ms"}));
   }
   if (fields.has(HeaderId::kMaxForwards) && head.method == "OPTIONS")
     CountDownMaxForwards(fields, values, patch);
@@ -369,9 +386,9 @@ void PatchResponse(const http::ResponseHead& head, const ForwardPolicy& policy,
   }
   if (fields.has(HeaderId::kConnection)) DropNominated(fields, patch);
   const std::string_view via = OurVia(head.version, policy.via, values);
-  patch.Add("via",
+  patch.Add(HeaderId::kVia,
             fields.has(HeaderId::kVia) ? Appended(fields, HeaderId::kVia, via, values) : via);
-  patch.Add("x-request-id", request_id);
+  patch.Add(HeaderId::kXRequestId, request_id);
 }
 
 std::string_view GrpcTimeoutText(Duration timeout, ValueStore& values) {
