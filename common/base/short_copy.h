@@ -11,7 +11,7 @@
 namespace rouse {
 
 /// Copies `from` to `to`, which it must not overlap; returns the place behind it.
-inline char* ShortCopy(char* to, std::string_view from) {
+[[gnu::always_inline]] inline char* ShortCopy(char* to, std::string_view from) {
   struct Sixteen {
     char bytes[16];
   };

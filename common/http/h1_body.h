@@ -127,6 +127,8 @@ class H1BodyWriter final : public BodyWriter {
 
  private:
   Step Send(std::string_view prefix, std::string_view data, std::string_view suffix);
+  Step Sent(const net::IoResult& wrote, std::string_view prefix, std::string_view data,
+            std::string_view suffix);
   void SayEnd();
   Step Write(std::string_view prefix, std::string_view data, bool end, std::string_view last_chunk);
   Step Broken();

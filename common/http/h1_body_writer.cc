@@ -117,10 +117,18 @@ Step H1BodyWriter::Send(std::string_view prefix, std::string_view data, std::str
   std::span<char> scratch = shard_.scratch();
   if (prefix.data() == scratch.data() && !prefix.empty() &&
       data.size() + suffix.size() <= kCopyMax && prefix.size() + kCopyMax <= scratch.size()) {
-    char* const end = std::copy(data.begin(), data.end(), scratch.data() + prefix.size());
-    std::copy(suffix.begin(), suffix.end(), end);
+    char* end = scratch.data() + prefix.size();
+    if (!data.empty()) end = static_cast<char*>(mempcpy(end, data.data(), data.size()));
+    if (!suffix.empty()) std::memcpy(end, suffix.data(), suffix.size());
     prefix = {scratch.data(), prefix.size() + data.size() + suffix.size()};
     data = suffix = {};
+    // Nearly every head: one part, and all of it goes.
+    const net::IoResult wrote = transport_->Write({&prefix, 1});
+    if (wrote.status == net::IoStatus::kDone && wrote.bytes == prefix.size()) {
+      sent_ += wrote.bytes;
+      return Step::kDone;
+    }
+    return Sent(wrote, prefix, {}, {});
   }
   const std::array<std::string_view, 3> all = {prefix, data, suffix};
   std::array<std::string_view, 3> parts;
@@ -132,11 +140,16 @@ Step H1BodyWriter::Send(std::string_view prefix, std::string_view data, std::str
     total += part.size();
   }
   if (total == 0) return Step::kDone;
-  const net::IoResult wrote = transport_->Write(std::span(parts.data(), count));
+  return Sent(transport_->Write(std::span(parts.data(), count)), prefix, data, suffix);
+}
+
+/// Keeps what was not written.
+Step H1BodyWriter::Sent(const net::IoResult& wrote, std::string_view prefix, std::string_view data,
+                        std::string_view suffix) {
   if (wrote.status == net::IoStatus::kBroken) return Broken();
   const size_t done = wrote.status == net::IoStatus::kDone ? wrote.bytes : 0;
   sent_ += done;
-  if (done == total) return Step::kDone;
+  if (done == prefix.size() + data.size() + suffix.size()) return Step::kDone;
   // What is left of the caller's data stays where it is; the rest is ours to keep.
   size_t skip = done;
   const auto left = [&](std::string_view part) {

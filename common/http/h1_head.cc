@@ -4,6 +4,7 @@
 #include <array>
 
 #include "common/http/framing.h"
+#include "common/http/scan.h"
 #include "common/http/syntax.h"
 #include "common/http/target.h"
 
@@ -98,7 +99,7 @@ void RequestParser::Reset() {
   keep_alive_ = true;
 }
 
-ParseStep RequestParser::Parse(std::span<char> bytes, RequestHead& head) {
+[[gnu::flatten]] ParseStep RequestParser::Parse(std::span<char> bytes, RequestHead& head) {
   head.fields.Bind(bytes.data());
   if (state_ == State::kStart) {
     head.method = head.authority = head.host = head.path = head.upgrade = {};
@@ -308,7 +309,7 @@ void ResponseParser::Reset() {
   keep_alive_ = true;
 }
 
-ParseStep ResponseParser::Parse(std::span<char> bytes, bool to_head, ResponseHead& head) {
+[[gnu::flatten]] ParseStep ResponseParser::Parse(std::span<char> bytes, bool to_head, ResponseHead& head) {
   head.fields.Bind(bytes.data());
   head.reason = {bytes.data() + reason_at_, reason_size_};
   if (!status_seen_) head.fields.Clear();

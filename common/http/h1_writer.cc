@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 #include <string_view>
 
 #include "common/base/short_copy.h"
@@ -36,10 +37,25 @@ class Output {
     *at++ = '\n';
     used_ = static_cast<size_t>(at - out_.data());
   }
-  void AddNumberField(std::string_view name, uint64_t value) {
+  /// As AddField, for a name of ours: it and its colon go as one block of fixed size, which what
+  /// comes behind overwrites.
+  void AddKnown(HeaderId id, std::string_view value) {
+    const internal::NameRoom& name = internal::kNameRooms[static_cast<size_t>(id)];
+    if (out_.size() - used_ < value.size() + sizeof name.text + 4) {
+      AddField(NameOf(id), value);
+      return;
+    }
+    char* at = out_.data() + used_;
+    std::memcpy(at, name.text, sizeof name.text);
+    at = ShortCopy(at + name.size + 2, value);
+    *at++ = '\r';
+    *at++ = '\n';
+    used_ = static_cast<size_t>(at - out_.data());
+  }
+  void AddNumberField(HeaderId id, uint64_t value) {
     std::array<char, 20> digits{};
     const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
-    AddField(name, {digits.data(), static_cast<size_t>(end - digits.data())});
+    AddKnown(id, {digits.data(), static_cast<size_t>(end - digits.data())});
   }
   [[nodiscard]] size_t size() const { return full_ ? 0 : used_; }
 
@@ -73,12 +89,17 @@ void AddFields(const HeaderMap& fields, const HeadPatch& patch, Output& out) {
     while (i < size && fields.continues(i) && goes(i)) ++i;
     out.Add(fields.lines(first, i));
   }
-  for (const HeadPatch::Addition& addition : patch.additions())
-    if (!IsOurs(addition.id)) out.AddField(addition.name, addition.value);
+  for (const HeadPatch::Addition& addition : patch.additions()) {
+    if (addition.id == HeaderId::kOther) {
+      out.AddField(addition.name, addition.value);
+    } else if (!IsOurs(addition.id)) {
+      out.AddKnown(addition.id, addition.value);
+    }
+  }
 }
 
 void AddFraming(BodyKind body, uint64_t length, Output& out) {
-  if (body == BodyKind::kLength) out.AddNumberField("content-length", length);
+  if (body == BodyKind::kLength) out.AddNumberField(HeaderId::kContentLength, length);
   if (body == BodyKind::kStreamed) out.Add("transfer-encoding: chunked\r\n");
 }
 
@@ -135,7 +156,7 @@ size_t WriteRequestHead(const RequestHead& head, const HeadPatch& patch, std::sp
   out.Add(" ");
   out.Add(head.path);
   out.Add(" HTTP/1.1\r\n");
-  out.AddField("host", head.authority);
+  out.AddKnown(HeaderId::kHost, head.authority);
   AddFields(head.fields, patch, out);
   BodyKind body = head.body;
   uint64_t length = head.content_length;
@@ -168,7 +189,7 @@ size_t WriteResponseHead(const ResponseHead& head, const HeadPatch& patch,
   AddFields(head.fields, patch, out);
   if (framing.length_is_told) {
     if (const auto told = head.fields.Find(HeaderId::kContentLength)) {
-      out.AddField("content-length", *told);
+      out.AddKnown(HeaderId::kContentLength, *told);
     }
   } else {
     AddFraming(framing.body, framing.content_length, out);

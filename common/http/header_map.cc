@@ -137,10 +137,6 @@ HeaderId IdOf(std::string_view name) {
   return known.size == name.size() && Is(known, name) ? known.id : HeaderId::kOther;
 }
 
-std::string_view NameOf(HeaderId id) {
-  return id == HeaderId::kOther ? std::string_view() : kNames[static_cast<size_t>(id)];
-}
-
 std::optional<std::string_view> HeaderMap::Find(HeaderId id) const {
   if (!has(id)) return std::nullopt;
   for (size_t i = 0; i < size(); ++i) {

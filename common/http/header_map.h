@@ -3,8 +3,8 @@
 //            in. HeadPatch: what a hop drops from and adds to a head, without touching those bytes.
 // Owner:     the message head; the bytes belong to the stream (a block, or an exact copy while
 //            parked).
-// Limits:    kFieldsMax fields; HeadLimits of the codec. The first kInlineFields cost no
-//            allocation.
+// Limits:    kFieldsMax fields; HeadLimits of the codec. Beyond kInlineFields they lie in the
+//            thread's FramePool.
 // Invariant: names are compared without case; known names carry their id, and `has` answers absence
 //            by one bit. Rebase() makes the same map valid over a copy of its bytes.
 
@@ -13,6 +13,8 @@
 #include <string_view>
 
 #include <absl/container/inlined_vector.h>
+
+#include "common/net/frame_pool.h"
 
 namespace rouse::http {
 
@@ -70,14 +72,41 @@ static_assert(static_cast<int>(HeaderId::kOther) < 64, "HeaderMap keeps one bit 
 
 /// The id of a name in any case; kOther where it is not one of ours.
 [[nodiscard]] HeaderId IdOf(std::string_view name);
-/// The lower-case name of a known id.
-[[nodiscard]] std::string_view NameOf(HeaderId id);
+namespace internal {
+
+/// A known name, lower case, and `: ` behind it, in room that can be copied whole.
+struct NameRoom {
+  static constexpr size_t kBytes = 32;
+  char text[kBytes] = {};
+  uint8_t size = 0;  ///< of the name alone
+};
+constexpr NameRoom MakeNameRoom(std::string_view name) {
+  NameRoom room;
+  for (const char c : name) room.text[room.size++] = c;
+  room.text[name.size()] = ':';
+  room.text[name.size() + 1] = ' ';
+  return room;
+}
+/// By id; the last one, of kOther, is empty.
+inline constexpr NameRoom kNameRooms[] = {
+#define ROUSE_HEADER_ROOM(id, name) MakeNameRoom(name),
+    ROUSE_HEADERS(ROUSE_HEADER_ROOM)
+#undef ROUSE_HEADER_ROOM
+        NameRoom{}};
+
+}  // namespace internal
+
+/// The lower-case name of a known id; empty for kOther.
+[[nodiscard]] constexpr std::string_view NameOf(HeaderId id) {
+  const internal::NameRoom& room = internal::kNameRooms[static_cast<size_t>(id)];
+  return {room.text, room.size};
+}
 /// Compares two field names or tokens without case (ASCII).
 [[nodiscard]] bool EqualsIgnoreCase(std::string_view a, std::string_view b);
 
 class HeaderMap {
  public:
-  static constexpr size_t kInlineFields = 24;
+  static constexpr size_t kInlineFields = 12;
   static constexpr size_t kFieldsMax = 200;
 
   /// The bytes that all spans are relative to.
@@ -127,7 +156,7 @@ class HeaderMap {
   [[nodiscard]] std::optional<std::string_view> Find(HeaderId id) const;
   /// The first value of any field, by name.
   [[nodiscard]] std::optional<std::string_view> Find(std::string_view name) const;
-  /// Heap bytes held beyond the object itself.
+  /// Bytes held beyond the object itself.
   [[nodiscard]] size_t heap_bytes() const;
 
  private:
@@ -141,7 +170,7 @@ class HeaderMap {
   };
   const char* base_ = nullptr;
   uint64_t known_ = 0;
-  absl::InlinedVector<Field, kInlineFields> fields_;
+  absl::InlinedVector<Field, kInlineFields, net::FrameAllocator<Field>> fields_;
 };
 
 /// Lives for one hop of one message. Views must outlive the send that uses them.

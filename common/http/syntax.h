@@ -7,8 +7,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string_view>
+
+#include "common/http/scan.h"
 
 namespace rouse::http {
 
@@ -61,12 +62,6 @@ inline constexpr uint8_t kNotHex = 0xff;
 [[nodiscard]] inline bool IsToken(std::string_view text) {
   return !text.empty() && AllAre(text, kTokenChar);
 }
-/// The first control character other than HT (DEL counts) at or after `from`; text.size() where
-/// there is none. Sixteen bytes a step where the machine has SSE2.
-[[nodiscard]] size_t FindControl(std::string_view text, size_t from);
-/// How many letters, digits and hyphens `bytes` begins with; it may count fewer where it is shorter
-/// than sixteen bytes, or they end close to its end.
-[[nodiscard]] size_t SkipAlnumHyphen(std::span<const char> bytes);
 /// No control character but HT: a field's value (RFC 9110 section 5.5).
 [[nodiscard]] inline bool IsFieldValue(std::string_view text) {
   return FindControl(text, 0) == text.size();

@@ -21,6 +21,17 @@ bool ValidPort(std::string_view port) {
   return value <= 65535;
 }
 
+/// The characters of a name in lower case; zero for what is none.
+constexpr std::array<char, 256> MakeHostLower() {
+  std::array<char, 256> lower{};
+  for (size_t c = 0; c < lower.size(); ++c) {
+    const bool valid = (internal::kClasses[c] & kHostChar) != 0;
+    if (valid) lower[c] = LowerCase(static_cast<char>(c));
+  }
+  return lower;
+}
+constexpr std::array<char, 256> kHostLower = MakeHostLower();
+
 /// Lowers a name, up to a colon or the end, and judges it: labels that are neither empty nor too
 /// long, of the right characters, with at most one dot at its end. Returns its length with that
 /// dot.
@@ -30,9 +41,9 @@ std::optional<size_t> ReadName(std::span<char> bytes) {
   size_t label = 0;
   size_t at = 0;
   for (; at < bytes.size() && bytes[at] != ':'; ++at) {
-    const char c = LowerCase(bytes[at]);
+    const char c = kHostLower[static_cast<uint8_t>(bytes[at])];
+    if (c == '\0') return std::nullopt;
     bytes[at] = c;
-    if (!IsA(c, kHostChar)) return std::nullopt;
     if (c != '.') {
       if (++label > kLabelMax) return std::nullopt;
       continue;

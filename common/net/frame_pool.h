@@ -22,4 +22,18 @@ class FramePool {
   [[nodiscard]] static size_t allocations();
 };
 
+/// Memory of a container from the thread's FramePool.
+template <typename T>
+struct FrameAllocator {
+  using value_type = T;
+  FrameAllocator() = default;
+  template <typename U>
+  explicit FrameAllocator(const FrameAllocator<U>&) {}
+  [[nodiscard]] T* allocate(size_t count) {
+    return static_cast<T*>(FramePool::Take(count * sizeof(T)));
+  }
+  void deallocate(T* memory, size_t count) { FramePool::Give(memory, count * sizeof(T)); }
+  bool operator==(const FrameAllocator&) const = default;
+};
+
 }  // namespace rouse::net

@@ -20,7 +20,7 @@ TcpTransport::TcpTransport(Shard& shard, Descriptor socket, const SocketAddress&
       local_port_(local_port),
       origin_(origin) {
   writable_ = origin != Origin::kDialled;
-  (void)peer.Ip(peer_text_);
+  peer_text_size_ = static_cast<uint8_t>(peer.Ip(peer_text_).size());
 }
 
 TcpTransport::~TcpTransport() {

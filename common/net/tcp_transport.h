@@ -31,7 +31,7 @@ class TcpTransport final : public Transport, private PollTarget {
   void Close(bool reset) override;
   Descriptor Detach() override;
 
-  std::string_view peer_address() const override { return peer_text_; }
+  std::string_view peer_address() const override { return {peer_text_, peer_text_size_}; }
   uint16_t peer_port() const override { return peer_port_; }
   uint16_t local_port() const override;
 
@@ -47,6 +47,7 @@ class TcpTransport final : public Transport, private PollTarget {
   uint16_t peer_port_;
   uint16_t local_port_;
   Origin origin_;
+  uint8_t peer_text_size_ = 0;
   bool ended_ = false;  ///< recv has said 0
   /// A call has taken the socket's error; after that the kernel says 0, which must not pass for a
   /// FIN.

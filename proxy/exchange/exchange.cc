@@ -94,9 +94,10 @@ Error Exchange::Route() {
   return MayForward(head, context_.options.forward);
 }
 
+/// No coroutine itself, so that a parked exchange has one frame less.
 net::Task<Result<Slot>> Exchange::Park() {
   if (!context_.can_wake && !workload_->has_ready_endpoint())
-    co_return Error{ErrorKind::kNoAutoscaler, Side::kLocal, false, "nobody to wake it"};
+    return NoSlot({ErrorKind::kNoAutoscaler, Side::kLocal, false, "nobody to wake it"});
   AcquireRequest request{.workload = workload_,
                          .stream = *downstream_,
                          .arrival = arrival_,
@@ -104,8 +105,10 @@ net::Task<Result<Slot>> Exchange::Park() {
                          .client_deadline = deadlines_.exchange,
                          .avoid = avoid_,
                          .times = &cold_};
-  co_return co_await context_.admission.Acquire(std::move(request));
+  return context_.admission.Acquire(std::move(request));
 }
+
+net::Task<Result<Slot>> Exchange::NoSlot(Error error) { co_return error; }
 
 /// Opens a connection for the slot. kNone: upstream_ is set.
 net::Task<Error> Exchange::Dial(const Slot& slot) {

@@ -88,7 +88,8 @@ class Exchange {
   Error Route();
   [[nodiscard]] bool AnswersItself() const;
 
-  net::Task<Result<Slot>> Park();
+  [[nodiscard]] net::Task<Result<Slot>> Park();
+  static net::Task<Result<Slot>> NoSlot(Error error);
   net::Task<Error> Dial(const Slot& slot);
   net::Task<bool> WaitForPlace(LocalEndpoint& endpoint, TimePoint deadline);
 

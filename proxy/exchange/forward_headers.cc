@@ -198,11 +198,24 @@ std::string_view ForwardedForOf(const HeaderMap& fields, std::string_view peer,
 /// One element of Forwarded (RFC 7239 section 4): IPv6 and ports need quotes.
 std::string_view ForwardedElement(const http::RequestHead& head, std::string_view peer,
                                   ValueStore& values) {
+  constexpr size_t kAround = 32;  // what is not a value
   const bool v6 = peer.find(':') != std::string_view::npos;
   const bool quote_host = head.authority.find(':') != std::string_view::npos;  // a port, or IPv6
-  const std::string_view mark = quote_host ? "\"" : "";
-  return values.Concat({"for=", v6 ? "\"[" : "", peer, v6 ? "]\"" : "", ";host=", mark,
-                        head.authority, mark, ";proto=", head.scheme});
+  const size_t most = kAround + peer.size() + head.authority.size() + head.scheme.size();
+  char* const begin = values.Take(most);
+  char* at = ShortCopy(begin, "for=");
+  if (v6) at = ShortCopy(at, "\"[");
+  at = ShortCopy(at, peer);
+  if (v6) at = ShortCopy(at, "]\"");
+  at = ShortCopy(at, ";host=");
+  if (quote_host) *at++ = '"';
+  at = ShortCopy(at, head.authority);
+  if (quote_host) *at++ = '"';
+  at = ShortCopy(at, ";proto=");
+  at = ShortCopy(at, head.scheme);
+  const auto size = static_cast<size_t>(at - begin);
+  values.GiveBack(begin, most, most - size);
+  return {begin, size};
 }
 
 std::string_view Decimal(uint64_t number, ValueStore& values) {
@@ -273,19 +286,22 @@ std::string_view OurVia(http::Version version, std::string_view via, ValueStore&
   const std::string_view received = version == http::Version::kHttp10   ? "1.0 "
                                     : version == http::Version::kHttp11 ? "1.1 "
                                                                         : "2 ";
-  return values.Concat({received, via});
+  char* const room = values.Take(received.size() + via.size());
+  ShortCopy(ShortCopy(room, received), via);
+  return {room, received.size() + via.size()};
 }
 
 }  // namespace
 
-char* ValueStore::Take(size_t bytes) {
-  if (kInlineBytes - used_ < bytes) {
+char* ValueStore::TakeMore(size_t bytes) {
+  if (block_ != nullptr || bytes > kBlockBytes) {
     overflow_.emplace_front(bytes, '\0');
     return overflow_.front().data();
   }
-  char* const room = inline_.data() + used_;
-  used_ += bytes;
-  return room;
+  block_ = static_cast<char*>(net::FramePool::Take(kBlockBytes));
+  at_ = block_ + bytes;
+  end_ = block_ + kBlockBytes;
+  return block_;
 }
 
 std::string_view ValueStore::Copy(std::string_view text) {
@@ -362,8 +378,9 @@ void PatchRequest(const http::RequestHead& head, const http::PeerInfo& peer,
   const HeaderMap& fields = head.fields;
   DropRequestFields(fields, policy, patch);
   AddForwardingFields(head, peer, policy, values, patch);
+  const std::string_view via = OurVia(head.version, policy.via, values);
   patch.Add(HeaderId::kVia,
-            Appended(fields, HeaderId::kVia, OurVia(head.version, policy.via, values), values));
+            fields.has(HeaderId::kVia) ? Appended(fields, HeaderId::kVia, via, values) : via);
   patch.Add(HeaderId::kXRequestId, request_id);
   if (remaining.grpc > Duration::zero())
     patch.Add(HeaderId::kGrpcTimeout, GrpcTimeoutText(remaining.grpc, values));

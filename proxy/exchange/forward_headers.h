@@ -2,8 +2,8 @@
 // What:      what one hop drops from and adds to a head (RFC 9110 section 7.6): hop-by-hop fields,
 //            what an untrusted client may not say, our forwarding fields; and the request id.
 // Owner:     the exchange; pure functions over its head, values built in its ValueStore.
-// Limits:    additions fit HeadPatch's inline room, values ValueStore's inline room, or they go to
-//            the heap.
+// Limits:    additions fit HeadPatch's inline room, values ValueStore's block, or they go to the
+//            heap.
 // Invariant: framing fields and Host are always dropped: the codec writes them from the validated
 //            head.
 // Never:     touches the bytes that came in; decides where a request goes.
@@ -12,12 +12,14 @@
 #include <forward_list>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/random.h"
 #include "common/http/message.h"
 #include "common/http/stream.h"
+#include "common/net/frame_pool.h"
 
 namespace rouse::proxy {
 
@@ -33,22 +35,42 @@ struct ForwardPolicy {
   std::string via = "rouse";
 };
 
-/// Bytes of values built for one exchange. Views stay valid until Clear.
+/// Bytes of values built for one exchange. Views stay valid until Clear. The first few are its own,
+/// enough for a request id, so that a parked exchange holds no more; then a pooled block; and what
+/// does not fit there goes to the heap.
 class ValueStore {
  public:
-  static constexpr size_t kInlineBytes = 1024;
+  static constexpr size_t kFirstBytes = 48;
+  static constexpr size_t kBlockBytes = 1024;
+  ValueStore() = default;
+  ~ValueStore() { Clear(); }
+  ValueStore(const ValueStore&) = delete;
+  ValueStore& operator=(const ValueStore&) = delete;
+
   /// Room for `bytes` bytes, to be filled at once.
-  [[nodiscard]] char* Take(size_t bytes);
+  [[nodiscard]] char* Take(size_t bytes) {
+    if (static_cast<size_t>(end_ - at_) < bytes) return TakeMore(bytes);
+    return std::exchange(at_, at_ + bytes);
+  }
+  /// The last `bytes` of what was just taken at `begin` were not needed.
+  void GiveBack(const char* begin, size_t taken, size_t bytes) {
+    if (begin + taken == at_) at_ -= bytes;
+  }
   [[nodiscard]] std::string_view Copy(std::string_view text);
   [[nodiscard]] std::string_view Concat(std::initializer_list<std::string_view> parts);
   void Clear() {
-    used_ = 0;
+    if (block_ != nullptr) net::FramePool::Give(std::exchange(block_, nullptr), kBlockBytes);
+    at_ = first_.data();
+    end_ = at_ + kFirstBytes;
     if (!overflow_.empty()) overflow_.clear();
   }
 
  private:
-  std::array<char, kInlineBytes> inline_;
-  size_t used_ = 0;
+  char* TakeMore(size_t bytes);
+  std::array<char, kFirstBytes> first_;
+  char* at_ = first_.data();
+  char* end_ = first_.data() + kFirstBytes;
+  char* block_ = nullptr;
   std::forward_list<std::string> overflow_;
 };
 

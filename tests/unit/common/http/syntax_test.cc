@@ -14,6 +14,7 @@
 #include "common/http/h1_head.h"
 #include "common/http/h1_writer.h"
 #include "common/http/header_map.h"
+#include "common/http/scan.h"
 
 namespace rouse::http {
 namespace {
