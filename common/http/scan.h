@@ -24,13 +24,22 @@ namespace rouse::http {
   const __m128i below = _mm_set1_epi8(0x1f);
   const __m128i tab = _mm_set1_epi8('\t');
   const __m128i del = _mm_set1_epi8(0x7f);
-  for (; at + 16 <= text.size(); at += 16) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at));
+  const auto controls = [&](size_t place) {  // one bit for each of sixteen bytes
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + place));
     const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(bytes, below), bytes);
     const __m128i control = _mm_andnot_si128(_mm_cmpeq_epi8(bytes, tab), low);
     const __m128i illegal = _mm_or_si128(control, _mm_cmpeq_epi8(bytes, del));
-    const auto mask = static_cast<unsigned>(_mm_movemask_epi8(illegal));
+    return static_cast<unsigned>(_mm_movemask_epi8(illegal));
+  };
+  for (; at + 16 <= text.size(); at += 16) {
+    const unsigned mask = controls(at);
     if (mask != 0) return at + static_cast<size_t>(std::countr_zero(mask));
+  }
+  if (text.size() >= 16 && at < text.size()) {
+    // The rest is shorter than a step: the last sixteen bytes, without those seen already.
+    const size_t last = text.size() - 16;
+    const unsigned mask = controls(last) >> (at - last);
+    return mask == 0 ? text.size() : at + static_cast<size_t>(std::countr_zero(mask));
   }
 #endif
   for (; at < text.size(); ++at) {

@@ -8,6 +8,7 @@
 
 #include "common/base/check.h"
 #include "common/net/shard.h"
+#include "common/net/socket_calls.h"
 
 namespace rouse::net {
 
@@ -32,7 +33,7 @@ IoResult TcpTransport::Read(std::span<char> into) {
   DCHECK(!into.empty());
   if (ended_) return {IoStatus::kEnd, 0};
   if (!socket_) return {IoStatus::kBroken, 0};
-  const ssize_t count = recv(socket_.get(), into.data(), into.size(), 0);
+  const ssize_t count = ReceiveBytes(socket_.get(), into.data(), into.size());
   if (count > 0) {
     const auto bytes = static_cast<size_t>(count);
     if (bytes < into.size()) readable_ = hung_up_;
@@ -59,7 +60,7 @@ IoResult TcpTransport::Write(std::span<const std::string_view> parts) {
   ssize_t count = 0;
   if (parts.size() == 1) {
     total = parts[0].size();
-    count = send(socket_.get(), parts[0].data(), total, MSG_NOSIGNAL);
+    count = SendBytes(socket_.get(), parts[0].data(), total);
   } else {
     iovec vectors[kPartsMax];
     for (size_t i = 0; i < parts.size(); ++i) {

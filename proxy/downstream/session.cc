@@ -21,8 +21,10 @@ Session::Session(Sessions& sessions, std::unique_ptr<net::Transport> transport)
 Session::~Session() = default;
 
 void Session::OnStream(http::ServerStream& stream) {
-  sessions_.Unlink(*this);
-  sessions_.Link(*this);
+  if (sessions_.newest_ != this) {
+    sessions_.Unlink(*this);
+    sessions_.Link(*this);
+  }
   sessions_.exchanges_.Take().Start(stream);
 }
 
