@@ -59,6 +59,8 @@ class H1BodyReader final : public BodyReader {
   [[nodiscard]] uint64_t bytes_read() const override { return bytes_read_; }
 
   [[nodiscard]] bool ended() const { return ended_; }
+  /// Somebody has asked for the body since Start.
+  [[nodiscard]] bool begun() const { return begun_; }
   [[nodiscard]] size_t block_bytes() const { return block_.size(); }
   /// After the end: bytes of the next message, and the block they lie in (empty: the head's own).
   [[nodiscard]] std::string_view leftover() const { return input_; }
@@ -82,13 +84,14 @@ class H1BodyReader final : public BodyReader {
   net::Transport* transport_ = nullptr;
   BodyKind kind_ = BodyKind::kNone;
   bool raw_ = false;
+  bool begun_ = false;
   bool ended_ = true;
   uint64_t left_ = 0;
   uint64_t bytes_read_ = 0;
   std::string_view input_;  ///< read and not handed out
   net::Block block_;
   std::unique_ptr<ChunkDecoder> decoder_;  ///< made for the first chunked body
-  Duration waited_{};  ///< in Read, for the peer
+  Duration waited_{};                      ///< in Read, for the peer
   BeforeRead before_read_ = nullptr;
   void* before_read_context_ = nullptr;
   Error error_;

@@ -15,7 +15,7 @@ void H1BodyReader::Start(net::Transport& transport, BodyKind kind, uint64_t leng
                          std::string_view buffered) {
   transport_ = &transport;
   kind_ = kind;
-  raw_ = false;
+  raw_ = begun_ = false;
   left_ = kind == BodyKind::kLength ? length : 0;
   ended_ = kind == BodyKind::kNone || (kind == BodyKind::kLength && length == 0);
   bytes_read_ = 0;
@@ -57,6 +57,7 @@ const Trailers* H1BodyReader::trailers() const {
 
 Step H1BodyReader::TryRead(Piece& piece) {
   piece = {};
+  begun_ = true;
   if (!error_.ok()) return Step::kFailed;
   while (!ended_) {
     if (!input_.empty() && TakeInput(piece)) {

@@ -309,7 +309,8 @@ void ResponseParser::Reset() {
   keep_alive_ = true;
 }
 
-[[gnu::flatten]] ParseStep ResponseParser::Parse(std::span<char> bytes, bool to_head, ResponseHead& head) {
+[[gnu::flatten]] ParseStep ResponseParser::Parse(std::span<char> bytes, bool to_head,
+                                                 ResponseHead& head) {
   head.fields.Bind(bytes.data());
   head.reason = {bytes.data() + reason_at_, reason_size_};
   if (!status_seen_) head.fields.Clear();

@@ -1,7 +1,8 @@
 #pragma once
 // What:      H1ServerStream: one request on an H1Server, from its first byte to Finish.
 // Owner:     the H1Server; its memory is pooled like a coroutine's frame. One shard.
-// Limits:    one block for the head (small, grown once to large), or while parked an exact copy.
+// Limits:    one block for the head (small, grown once to large); while parked an exact copy, and
+//            nothing else.
 // Invariant: the head's views stay valid until Finish, across Park.
 
 #include <memory>
@@ -47,9 +48,7 @@ class H1StreamOwner {
  protected:
   H1StreamOwner(net::Shard& shard, std::unique_ptr<net::Transport> transport,
                 const H1Options& options)
-      : shard_(shard),
-        transport_(std::move(transport)),
-        options_(options) {}
+      : shard_(shard), transport_(std::move(transport)), options_(options) {}
   ~H1StreamOwner() = default;
 
   net::Shard& shard_;
@@ -73,27 +72,32 @@ class H1ServerStream final : public ServerStream {
   [[nodiscard]] bool holds_bytes() const { return used_ > parsed_; }
   [[nodiscard]] bool held() const { return used_ > 0; }
   /// More than empty lines has come.
-  [[nodiscard]] bool started() const { return parser_.started() || used_ > parser_.head_bytes(); }
+  [[nodiscard]] bool started() const {
+    return work_->parser.started() || used_ > work_->parser.head_bytes();
+  }
   [[nodiscard]] bool peer_ended() const { return peer_ended_; }
-  [[nodiscard]] const Error& error() const { return parser_.error(); }
+  [[nodiscard]] const Error& error() const { return work_->parser.error(); }
   void OpenBody();
   /// Nothing more is read as HTTP: only a reply goes out.
   void OpenRefused();
   void TellGone();
-  [[nodiscard]] std::string_view leftover() const { return reader_.leftover(); }
+  [[nodiscard]] std::string_view leftover() const { return work_->reader.leftover(); }
   [[nodiscard]] net::Block TakeLeftoverBlock();
 
   // ---- ServerStream
   [[nodiscard]] const RequestHead& head() const override { return head_; }
   [[nodiscard]] const PeerInfo& peer() const override { return peer_; }
-  [[nodiscard]] BodyReader& request_body() override { return reader_; }
-  [[nodiscard]] BodyWriter& response_body() override { return writer_; }
+  [[nodiscard]] BodyReader& request_body() override { return work().reader; }
+  [[nodiscard]] BodyWriter& response_body() override { return work().writer; }
   Step TrySendInformational(const ResponseHead& head, const HeadPatch& patch) override;
   Step TrySendHead(const ResponseHead& head, const HeadPatch& patch, std::string_view first,
                    bool end) override;
-  [[nodiscard]] bool head_sent() const override { return writer_.begun(); }
+  [[nodiscard]] bool head_sent() const override { return work_ && work_->writer.begun(); }
   size_t Park() override;
-  void Unpark() override { waiting_ = false; }
+  void Unpark() override {
+    waiting_ = false;
+    (void)work();
+  }
   void OnGone(GoneWatch watch) override { gone_watch_ = watch; }
   [[nodiscard]] bool gone() const override;
   void CancelRead(const Error& error) override;
@@ -101,7 +105,24 @@ class H1ServerStream final : public ServerStream {
   void Finish(const Error& error) override;
 
  private:
+  /// What a request needs while it moves; given back by Park, and there again once it is used.
+  struct Work {
+    explicit Work(H1StreamOwner& owner);
+    static void* operator new(size_t bytes) { return net::FramePool::Take(bytes); }
+    static void operator delete(void* work, size_t bytes) { net::FramePool::Give(work, bytes); }
+    RequestParser parser;
+    H1BodyReader reader;
+    H1BodyWriter writer;
+  };
+
   static void SayContinue(void* self);
+  void StartBody(std::string_view behind);
+  void Resume();
+  [[nodiscard]] size_t parked_bytes() const;
+  [[nodiscard]] Work& work() {
+    if (!work_) Resume();
+    return *work_;
+  }
   bool MakeRoom();
   [[nodiscard]] ResponseFraming FramingOf(const ResponseHead& head, size_t first, bool end) const;
   [[nodiscard]] bool MustClose() const;
@@ -109,21 +130,21 @@ class H1ServerStream final : public ServerStream {
 
   H1StreamOwner& owner_;
   PeerInfo peer_;
-  RequestParser parser_;
   RequestHead head_;
-  H1BodyReader reader_;
-  H1BodyWriter writer_;
+  std::unique_ptr<Work> work_;  ///< null while parked
   net::Block block_;
   std::unique_ptr<char[]> parked_;
-  size_t used_ = 0;    ///< bytes in the block
-  size_t parsed_ = 0;  ///< of these the parser has seen
-  size_t parked_bytes_ = 0;
+  uint32_t used_ = 0;          ///< bytes in the block
+  uint32_t parsed_ = 0;        ///< of these the parser has seen
+  uint32_t head_bytes_ = 0;    ///< of the head, once it is whole
+  uint32_t behind_bytes_ = 0;  ///< parked behind the head, of the body or the next request
   GoneWatch gone_watch_;
   bool peer_ended_ = false;
   bool close_after_ = false;
   bool refused_ = false;
   bool upgraded_ = false;
   bool waiting_ = false;  ///< parked, and no response begun
+  bool keep_alive_ = true;
 };
 
 }  // namespace rouse::http

@@ -106,7 +106,7 @@ inline constexpr NameRoom kNameRooms[] = {
 
 class HeaderMap {
  public:
-  static constexpr size_t kInlineFields = 12;
+  static constexpr size_t kInlineFields = 6;
   static constexpr size_t kFieldsMax = 200;
 
   /// The bytes that all spans are relative to.
@@ -119,13 +119,12 @@ class HeaderMap {
   /// Appends a field whose bytes lie in the bound storage. `plain`: as `name: value` CRLF, so that
   /// its line can be copied as it stands.
   void Append(std::string_view name, std::string_view value, HeaderId id, bool plain = false) {
-    fields_.push_back(
-        {.name = static_cast<uint32_t>(name.data() - base_),
-         .value = static_cast<uint32_t>(value.data() - base_),
-         .value_size = static_cast<uint32_t>(value.size()),
-         .name_size = static_cast<uint16_t>(name.size()),
-         .id = id,
-         .plain = plain});
+    fields_.push_back({.name = static_cast<uint32_t>(name.data() - base_),
+                       .value = static_cast<uint32_t>(value.data() - base_),
+                       .value_size = static_cast<uint32_t>(value.size()),
+                       .name_size = static_cast<uint16_t>(name.size()),
+                       .id = id,
+                       .plain = plain});
     if (id != HeaderId::kOther) known_ |= uint64_t{1} << static_cast<unsigned>(id);
   }
 

@@ -9,6 +9,16 @@
 namespace rouse::net {
 namespace {
 
+/// The heap keeps eight bytes of its own in front of each piece, so that pieces of a whole number of
+/// classes less those leave no gaps.
+constexpr size_t kHeapBytes = 8;
+
+size_t ClassOf(size_t bytes) {
+  return (bytes + kHeapBytes + FramePool::kClassBytes - 1) / FramePool::kClassBytes;
+}
+
+size_t BytesOf(size_t size_class) { return size_class * FramePool::kClassBytes - kHeapBytes; }
+
 struct FreeFrame {
   FreeFrame* next;
 };
@@ -21,7 +31,7 @@ struct Pool {
   ~Pool() {
     for (size_t i = 0; i < kClasses; ++i) {
       while (FreeFrame* const frame = free[i]) {
-        ASAN_UNPOISON_MEMORY_REGION(frame, i * FramePool::kClassBytes);
+        ASAN_UNPOISON_MEMORY_REGION(frame, BytesOf(i));
         free[i] = frame->next;
         ::operator delete(frame);
       }
@@ -31,10 +41,6 @@ struct Pool {
 
 // operator new of a promise has no other way to its shard; a shard's thread has one pool.
 thread_local Pool t_pool;
-
-size_t ClassOf(size_t bytes) {
-  return (bytes + FramePool::kClassBytes - 1) / FramePool::kClassBytes;
-}
 
 }  // namespace
 
@@ -48,10 +54,10 @@ void* FramePool::Take(size_t bytes) {
   FreeFrame*& head = pool.free[size_class];
   if (head == nullptr) {
     ++pool.allocations;
-    return ::operator new(size_class * kClassBytes);
+    return ::operator new(BytesOf(size_class));
   }
   FreeFrame* const frame = head;
-  ASAN_UNPOISON_MEMORY_REGION(frame, size_class * kClassBytes);
+  ASAN_UNPOISON_MEMORY_REGION(frame, BytesOf(size_class));
   head = frame->next;
   return frame;
 }
@@ -64,7 +70,7 @@ void FramePool::Give(void* frame, size_t bytes) {
   }
   FreeFrame*& head = t_pool.free[size_class];
   head = ::new (frame) FreeFrame{head};
-  ASAN_POISON_MEMORY_REGION(frame, size_class * kClassBytes);
+  ASAN_POISON_MEMORY_REGION(frame, BytesOf(size_class));
 }
 
 size_t FramePool::allocations() { return t_pool.allocations; }

@@ -13,7 +13,7 @@ namespace rouse::net {
 
 class FramePool {
  public:
-  static constexpr size_t kClassBytes = 64;
+  static constexpr size_t kClassBytes = 16;
   static constexpr size_t kBytesMax = 4096;
 
   [[nodiscard]] static void* Take(size_t bytes);

@@ -28,32 +28,29 @@ net::Detached Exchange::Run() {
   const Ending ending{*this};
   if (AnswersItself()) co_return co_await AnswerOptions();
   Error failure = Route();
-  if (!failure.ok()) co_return co_await Refuse(failure);
+  if (failure.ok()) {
+    const DemandEntry demand(workload_);  // counted until this scope ends, parked or not
+    deadlines_ = DeadlinesOf(downstream_->head(), workload_->policy(), arrival_);
 
-  const DemandEntry demand(workload_);  // counted until this scope ends, parked or not
-  deadlines_ = DeadlinesOf(downstream_->head(), workload_->policy(), arrival_);
-
-  for (;;) {
-    Slot slot = context_.admission.TryAcquire(*workload_, avoid_);
-    if (!slot) {
-      Result<Slot> waited = co_await Park();  // while the workload sleeps or is full
-      if (!waited) co_return co_await Refuse(waited.error());
-      slot = std::move(*waited);
+    for (bool again = true; again;) {
+      Slot slot = context_.admission.TryAcquire(*workload_, avoid_);
+      if (!slot) {
+        Result<Slot> waited = co_await Park();  // while the workload sleeps or is full
+        if (!waited) failure = waited.error();
+        if (waited) slot = std::move(*waited);
+      }
+      if (failure.ok()) failure = BeginAttempt(slot);
+      if (!failure.ok()) break;
+      if (!upstream_) failure = co_await Dial(slot);
+      if (upstream_) failure = co_await Forward();  // head, both bodies, trailers
+      again = !failure.ok() && Repeats(failure, slot);
+      upstream_.Release();  // before the slot: whoever gets that finds the connection idle
+      if (again) failure = {};
     }
-    ++attempts_;
-    endpoint_ = EndpointRef(&slot.endpoint());
-    failure =
-        ReadFirstPiece();  // not before a slot is granted: only now does `100 Continue` go out
-    if (!failure.ok()) co_return co_await Refuse(failure);
-
-    if (!repeated_fresh_) upstream_ = context_.pool.TakeIdle(slot.endpoint());
-    if (!upstream_) failure = co_await Dial(slot);
-    if (upstream_) failure = co_await Forward();  // head, both bodies, trailers
-    const bool again = !failure.ok() && Repeats(failure, slot);
-    upstream_.Release();  // before the slot: whoever gets that finds the connection idle
-    if (failure.ok()) co_return;
-    if (!again) co_return co_await Refuse(failure);
+    if (!failure.ok()) co_await Refuse(failure);
+    co_return;
   }
+  co_await Refuse(failure);
 }
 
 net::Detached Exchange::RunRefused(Error error) {
@@ -188,6 +185,16 @@ net::Task<Error> Exchange::ForwardBothWays() {
   response_timer_.Cancel();
   const bool client_failed = !upload_error_.ok() && upload_error_.side == Side::kDownstream;
   co_return client_failed && !response_begun_ ? upload_error_ : failure;
+}
+
+/// A slot has been granted: not before is the body read, so only now does `100 Continue` go out.
+/// Sets upstream_ where a connection is idle.
+Error Exchange::BeginAttempt(const Slot& slot) {
+  ++attempts_;
+  endpoint_ = EndpointRef(&slot.endpoint());
+  const Error failure = ReadFirstPiece();
+  if (failure.ok() && !repeated_fresh_) upstream_ = context_.pool.TakeIdle(slot.endpoint());
+  return failure;
 }
 
 /// What can be sent along with the head. A second attempt finds the same piece.

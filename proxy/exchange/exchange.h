@@ -97,6 +97,7 @@ class Exchange {
   [[nodiscard]] Step SendRequest();
   net::Task<Error> ForwardBothWays();
   static net::Task<Error> Failed(Error error);
+  Error BeginAttempt(const Slot& slot);
   Error ReadFirstPiece();
   net::Task<void> Upload();
   net::Task<void> DownloadInto(Error& failure);
@@ -135,7 +136,7 @@ class Exchange {
   Error error_;           ///< how it ended
   Error upload_error_;
   int status_ = 0;
-  uint32_t attempts_ = 0;
+  uint8_t attempts_ = 0;  ///< at most kAttemptsMax
   bool first_read_ = false;
   bool body_given_ = false;  ///< beyond the first piece
   bool response_begun_ = false;

@@ -64,7 +64,7 @@ void Exchange::Record() {
   record->status = status_;
   record->version = head.version;
   record->error = error_.kind;
-  record->attempts = static_cast<uint8_t>(attempts_);
+  record->attempts = attempts_;
   record->tls = peer.tls;
   record->method = head.method;
   record->host = head.host;

@@ -4,7 +4,6 @@
 // Limits:    as many as ran at once, at most as many as there are connections.
 
 #include <memory>
-#include <vector>
 
 #include "proxy/exchange/exchange.h"
 
@@ -13,12 +12,22 @@ namespace rouse::proxy {
 class ExchangePool {
  public:
   explicit ExchangePool(ExchangeContext& context) : context_(context) {}
+  ~ExchangePool() {
+    for (Exchange* first : {free_, running_}) {
+      while (first != nullptr) {
+        const std::unique_ptr<Exchange> gone(first);
+        first = gone->next;
+      }
+    }
+  }
+  ExchangePool(const ExchangePool&) = delete;
+  ExchangePool& operator=(const ExchangePool&) = delete;
 
   /// One that does not run. To be started at once.
   [[nodiscard]] Exchange& Take() {
     if (free_ == nullptr) {
-      all_.push_back(std::make_unique<Exchange>(context_));
-      free_ = all_.back().get();
+      free_ = std::make_unique<Exchange>(context_).release();  // each is in one of the two lists
+      ++made_;
     }
     Exchange& exchange = *free_;
     free_ = exchange.next;
@@ -38,11 +47,11 @@ class ExchangePool {
   void AbortAll(const Error& error) {
     for (Exchange* at = running_; at != nullptr; at = at->next) at->Abort(error);
   }
-  [[nodiscard]] size_t made() const { return all_.size(); }
+  [[nodiscard]] size_t made() const { return made_; }
 
  private:
   ExchangeContext& context_;
-  std::vector<std::unique_ptr<Exchange>> all_;
+  size_t made_ = 0;
   Exchange* free_ = nullptr;
   Exchange* running_ = nullptr;
 };

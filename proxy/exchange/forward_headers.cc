@@ -277,7 +277,7 @@ void AddForwardingFields(const http::RequestHead& head, const http::PeerInfo& pe
   patch.Add(HeaderId::kXForwardedHost,
             TrustedOr(fields, HeaderId::kXForwardedHost, trusted, head.authority));
   patch.Add(HeaderId::kXForwardedPort, TrustedOr(fields, HeaderId::kXForwardedPort, trusted,
-                                          Decimal(peer.local_port, values)));
+                                                 Decimal(peer.local_port, values)));
   patch.Add(HeaderId::kForwarded,
             trusted ? Appended(fields, HeaderId::kForwarded, element, values) : element);
 }

@@ -109,7 +109,7 @@ void ServerRig::OnBadRequest(ServerStream& stream, const Error& error) {
 Task<void> ServerRig::Serve(ServerStream& stream) {
   const std::string_view path = stream.head().path;
   std::string body;
-  if (path == "/hold") co_return co_await Hold(stream);
+  if (path.starts_with("/hold")) co_return co_await Hold(stream);
   if (path == "/echo") co_return co_await Echo(stream);
   if (path == "/tunnel") co_return co_await Tunnel(stream);
   if (path.starts_with("/pour")) co_return co_await Pour(stream);
@@ -218,8 +218,13 @@ Task<void> ServerRig::Pour(ServerStream& stream) {
   stream.Finish({});
 }
 
-/// Parks until the gate opens or the client leaves, then answers.
+/// Parks until the gate opens or the client leaves, then answers. "/hold/begun": an attempt before
+/// has asked for the body, and got nothing of it.
 Task<void> ServerRig::Hold(ServerStream& stream) {
+  if (stream.head().path == "/hold/begun") {
+    Piece piece;
+    if (stream.request_body().TryRead(piece) != Step::kMustWait) seen_.push_back("read");
+  }
   parked_bytes_ = stream.Park();
   stream.OnGone({[](void* self) {
                    static_cast<ServerRig*>(self)->told_gone_ = true;

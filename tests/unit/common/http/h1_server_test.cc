@@ -368,23 +368,6 @@ TEST_CASE("long answers arrive whole, chunked or up to the close") {
   CHECK_FALSE(close.reset());
 }
 
-TEST_CASE("a parked request holds its head and no buffer") {
-  ServerRig rig;
-  const std::string message = Post("/hold", "body", "X-A: b\r\n");
-  CHECK(rig.Ask(message).empty());
-  CHECK(rig.shard().buffers().loaned_bytes() == 0);
-  CHECK(rig.parked_bytes() < 4096 + message.size());
-  rig.OpenGate();
-  CHECK(rig.Take() == Ok("held h b body"));
-  CHECK(rig.Ask(Get("/a")) == Ok("GET /a "));
-
-  ServerRig pipelined;
-  pipelined.Send(Get("/hold") + Get("/next"));
-  CHECK(pipelined.shard().buffers().loaned_bytes() == 0);
-  pipelined.OpenGate();
-  CHECK(pipelined.Take() == Ok("held h  ") + Ok("GET /next "));
-}
-
 TEST_CASE("a client that leaves while parked is told of at once") {
   ServerRig reset;
   reset.Send(Get("/hold"));

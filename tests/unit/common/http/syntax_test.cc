@@ -125,8 +125,8 @@ TEST_CASE("lines that are copied as they stand come out as those that are writte
     std::string bytes = "GET / HTTP/1.1\r\nHost: h\r\n";
     const size_t count = random.Below(12);
     for (size_t field = 0; field < count; ++field) {
-      const std::string_view names[] = {"X-One", "Accept", "Connection", "X_Two", "Keep-Alive",
-                                        "cookie", "Via", "x"};
+      const std::string_view names[] = {"X-One",      "Accept", "Connection", "X_Two",
+                                        "Keep-Alive", "cookie", "Via",        "x"};
       const std::string_view between[] = {":", ": ", ":  ", ":\t", ": "};
       const std::string_view behind[] = {"", "", " ", "\t"};
       bytes += names[random.Below(std::size(names))];

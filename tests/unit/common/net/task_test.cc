@@ -49,10 +49,10 @@ TEST_CASE("the frame given back last is taken first") {
   void* const second = FramePool::Take(100);
   FramePool::Give(first, 100);
   FramePool::Give(second, 100);
-  CHECK(FramePool::Take(120) == second);
-  CHECK(FramePool::Take(65) == first);
-  FramePool::Give(first, 65);
-  FramePool::Give(second, 120);
+  CHECK(FramePool::Take(104) == second);
+  CHECK(FramePool::Take(90) == first);
+  FramePool::Give(first, 90);
+  FramePool::Give(second, 104);
 }
 
 Task<void> WaitThenNote(Event& event, TimePoint deadline, std::vector<int>& order, int name) {
