@@ -1,6 +1,6 @@
 #pragma once
-// What:  ShortCopy, memcpy for texts that are mostly short: a header's name or value. Up to 32 bytes
-//        go by two overlapping moves, without a call.
+// What:  ShortCopy, memcpy for texts that are mostly short: a header's name or value. Up to 32
+//        bytes go by two overlapping moves, without a call.
 // Owner: pure function. Any thread.
 
 #include <cstddef>

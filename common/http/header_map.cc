@@ -3,8 +3,6 @@
 #include <array>
 #include <cstring>
 
-#include "common/http/syntax.h"
-
 namespace rouse::http {
 namespace {
 
@@ -106,6 +104,8 @@ bool Is(const Known& known, std::string_view name) {
   return true;
 }
 
+char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+
 /// Eight letters in lower case; bytes that are no capital letters stay.
 uint64_t Lowered(uint64_t word) {
   constexpr uint64_t kEach = 0x0101010101010101;
@@ -127,7 +127,7 @@ bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
       return false;
   }
   for (; at < size; ++at)
-    if (LowerCase(a[at]) != LowerCase(b[at])) return false;
+    if (Lower(a[at]) != Lower(b[at])) return false;
   return true;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// What:  the two searches that a head's bytes go through, sixteen bytes a step where the machine has
-//        SSE2 (every amd64 does), else byte by byte.
+// What:  the two searches that a head's bytes go through, sixteen bytes a step where the machine
+//        has SSE2 (every amd64 does), else byte by byte.
 // Owner: pure functions. Any thread.
 // Never: reads beyond the text.
 

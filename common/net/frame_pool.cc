@@ -9,8 +9,8 @@
 namespace rouse::net {
 namespace {
 
-/// The heap keeps eight bytes of its own in front of each piece, so that pieces of a whole number of
-/// classes less those leave no gaps.
+/// The heap keeps eight bytes of its own in front of each piece, so that pieces of a whole number
+/// of classes less those leave no gaps.
 constexpr size_t kHeapBytes = 8;
 
 size_t ClassOf(size_t bytes) {

@@ -1,8 +1,8 @@
 #pragma once
-// What:   SendBytes and ReceiveBytes: send(2) and recv(2) without being points of cancellation. The C
-//         library's own are, and where a process has threads that costs each call two locked
-//         instructions; nothing here cancels threads.
-// Owner:  pure functions over a descriptor. Any thread.
+// What:      SendBytes and ReceiveBytes: send(2) and recv(2) without being points of cancellation.
+//            The C library's own are, and where a process has threads that costs each call two
+//            locked instructions; nothing here cancels threads.
+// Owner:     pure functions over a descriptor. Any thread.
 // Invariant: results and errno as of the library's calls.
 
 #include <cstddef>

@@ -36,8 +36,8 @@ struct ForwardPolicy {
 };
 
 /// Bytes of values built for one exchange. Views stay valid until Clear. The first few are its own,
-/// enough for a request id of ours, so that a parked exchange holds no more; then a pooled block; and what
-/// does not fit there goes to the heap.
+/// enough for a request id of ours, so that a parked exchange holds no more; then a pooled block;
+/// and what does not fit there goes to the heap.
 class ValueStore {
  public:
   static constexpr size_t kFirstBytes = 32;
