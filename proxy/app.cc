@@ -203,6 +203,7 @@ Sample MergeSamples(std::vector<Sample> samples) {
       AddEndpoints(into, row);
     }
   }
+  merged.workloads.reserve(rows.size());
   for (auto& [key, row] : rows) merged.workloads.push_back(std::move(row));
   return merged;
 }

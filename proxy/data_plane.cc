@@ -154,6 +154,7 @@ Sample DataPlane::TakeSample() {
   stats_.parked_bytes.Set(static_cast<double>(admission_.parked_bytes()));
   stats_.access_records_dropped.value = access_log_.dropped();
   Sample sample{.stats = stats_, .workloads = {}};
+  sample.workloads.reserve(admission_.workloads().size());
   for (const WorkloadRef& workload : admission_.workloads())
     if (workload) sample.workloads.push_back(RowOf(*workload, shard_.now()));
   return sample;

@@ -178,9 +178,9 @@ SnapshotPtr StaticSnapshots::Build(const StaticView& view, TimePoint now) {
     const auto old = places_.find(workload.key);
     if (old != places_.end()) taken.insert(places[workload.key] = old->second);
   }
+  uint32_t place = 0;  // all before it are taken
   for (const StaticWorkload& workload : view.workloads) {
     if (places.contains(workload.key)) continue;
-    uint32_t place = 0;
     while (taken.contains(place)) ++place;
     taken.insert(places[workload.key] = place);
   }
