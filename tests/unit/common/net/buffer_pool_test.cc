@@ -40,7 +40,7 @@ TEST_CASE("beyond its limit the pool says no, and again yes when a block has com
 TEST_CASE("idle blocks of one size make room for the other") {
   BufferPool pool(BufferPool::kLarge);
   for (int i = 0; i < 3; ++i) {
-    Block blocks[5];
+    Block blocks[BufferPool::kLarge / BufferPool::kSmall];
     for (Block& block : blocks) {
       block = pool.TakeSmall();
       REQUIRE(block);
