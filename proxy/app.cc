@@ -50,7 +50,7 @@ DataPlaneWires App::WiresFor(net::Shard&) {
       std::string lines;
       lines.reserve(batch.size() * kLineUsual);
       for (const AccessRecord& record : batch) FormatRecord(record, format, lines);
-      loop_.Post([this, alive = alive_, lines = std::move(lines)] {
+      loop_.Post([alive = alive_, lines = std::move(lines)] {
         if (*alive) WriteLines(lines);
       });
     };
