@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that a purpose needs, and only those that are missing.
-#   third_party/install.sh build|test|bench|sanitize|tour ...
+#   third_party/install.sh build|test|bench|sanitize|tour|nginx|haproxy|h2o|nghttpx|pip ...
 # Reasons, least versions and licences: README.md beside this file. Quiet where nothing is missing.
 set -euo pipefail
 
@@ -8,14 +8,19 @@ build="g++ cmake ninja-build ccache libboost1.81-dev libboost-json1.81-dev libab
   libyaml-cpp-dev protobuf-compiler libprotobuf-dev prometheus-cpp-dev catch2"
 test="python3 curl iproute2 procps openssl"
 tour="python3 curl procps"
-bench="wrk nginx-light haproxy python3 strace valgrind procps"
+bench="wrk python3 strace valgrind procps iproute2 util-linux"
+nginx="nginx-light"
+haproxy="haproxy"
+h2o="h2o"
+nghttpx="nghttp2-proxy nghttp2-client"
+pip="python3 python3-pip"
 sanitize="clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev"
 
 wanted=
 for purpose in "$@"; do
   case "$purpose" in
-    build | test | tour | bench | sanitize) wanted+=" ${!purpose}" ;;
-    *) echo "install.sh: '$purpose': want build, test, tour, bench or sanitize" >&2; exit 2 ;;
+    build | test | tour | bench | sanitize | nginx | haproxy | h2o | nghttpx | pip) wanted+=" ${!purpose}" ;;
+    *) echo "install.sh: '$purpose' is no purpose; the head of this file lists them" >&2; exit 2 ;;
   esac
 done
 
