@@ -6,7 +6,7 @@ set -euo pipefail
 
 build="g++ cmake ninja-build ccache libboost1.81-dev libboost-json1.81-dev libabsl-dev libssl-dev
   libyaml-cpp-dev protobuf-compiler libprotobuf-dev prometheus-cpp-dev catch2"
-test="python3 curl iproute2 procps openssl"
+test="python3 curl iproute2 procps openssl strace valgrind"
 tour="python3 curl procps"
 bench="wrk python3 strace valgrind procps iproute2 util-linux"
 nginx="nginx-light"
