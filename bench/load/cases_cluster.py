@@ -54,8 +54,15 @@ class Cluster:
                    f"the proxy does not see {count} endpoints")
 
     def await_parked(self, count):
-        wait_until(lambda: self.metric("rouse_proxy_parked_requests", f'"bench/{WORKLOAD}"') >= count,
-                   KNOWN_SECONDS, f"{count} requests are not parked")
+        seen = []
+
+        def parked():
+            seen.append(self.metric("rouse_proxy_parked_requests", f'"bench/{WORKLOAD}"'))
+            return seen[-1] >= count
+        try:
+            wait_until(parked, KNOWN_SECONDS, "")
+        except Failed as late:
+            raise Failed(f"only {max(seen):.0f} of {count} requests are parked") from late
 
 
 @case("parked_15k", "15 000 requests parked in one process: memory growth each, connection included")

@@ -16,6 +16,7 @@ import urllib.parse
 WEB_SOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 EVENTS_KEPT = 400_000  # of one kind, in a bench's life
 IDLE_SECONDS = 1
+HOST = "127.0.0.3"  # not the pods' address: rouse-proxy never dials the API server as a pod
 KINDS = {"services": ("v1", "Service"), "endpoints": ("v1", "Endpoints"), "configmaps": ("v1", "ConfigMap"),
          "endpointslices": ("discovery.k8s.io/v1", "EndpointSlice"), "pods": ("v1", "Pod"),
          "secrets": ("v1", "Secret"), "nodes": ("v1", "Node"),
@@ -32,9 +33,9 @@ class Kind:
 
 
 class KubeStub:
-    """Serves on a port of 127.0.0.1 from threads of its own until `stop`."""
+    """Serves from threads of its own until `stop`."""
 
-    def __init__(self, port=0):
+    def __init__(self, host=HOST, port=0):
         self.lock = threading.Condition()
         self.kinds = {}
         self.version = 1
@@ -44,9 +45,10 @@ class KubeStub:
         class Handler(_Handler):
             api = stub
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.server = http.server.ThreadingHTTPServer((host, port), Handler)
         self.server.daemon_threads = True
         self.port = self.server.server_address[1]
+        self.address = f"{host}:{self.port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def stop(self):
@@ -82,7 +84,7 @@ class KubeStub:
     def kubeconfig(self, path):
         path.write_text(json.dumps({
             "apiVersion": "v1", "kind": "Config", "current-context": "bench",
-            "clusters": [{"name": "bench", "cluster": {"server": f"http://127.0.0.1:{self.port}"}}],
+            "clusters": [{"name": "bench", "cluster": {"server": f"http://{self.address}"}}],
             "users": [{"name": "bench", "user": {}}],
             "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}]}))
         return path

@@ -195,8 +195,9 @@ int main(int argc, char** argv) {
     return 2;
   }
   prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
-  std::string request = std::string("GET ") + argv[2] + " HTTP/1.1\r\nHost: 127.0.0.1\r\n";
+  std::string request = std::string("GET ") + argv[2] + " HTTP/1.1\r\n";
   for (int i = 6; i < argc; ++i) request += std::string(argv[i]) + "\r\n";
+  if (request.find("\r\nHost:") == std::string::npos) request += "Host: 127.0.0.1\r\n";
   Client client(std::atoi(argv[1]), static_cast<size_t>(std::atol(argv[3])), request + "\r\n");
   const double rate = std::atof(argv[4]);
   if (rate > 0) {

@@ -226,7 +226,7 @@ class World:
     def activator(self):
         queue = self.once("queue", self.queue_proxy)
         stub = self.keep(knative.activator_stub({"echo": self.origin.port, "echo-queue": queue.port}))
-        self.keep(KubeStub(knative.AUTOSCALER_PORT))
+        self.keep(KubeStub(knative.AUTOSCALER_ADDRESS, knative.AUTOSCALER_PORT))
         command = knative.activator_command(self.options.tools / "bin/activator", self.directory)
         return self.process("activator", command, env=knative.activator_env(stub, self.directory))
 

@@ -6,8 +6,6 @@ kube (a KubeStub in place of fixed workloads), flags (any further ones), under (
 
 from processes import free_port
 
-HOST = "echo.bench"  # what the workload with the origin behind it is called, where there are several
-
 
 def static_config(path, origin, workloads, limit):
     """The first workload takes what no other route does."""
@@ -28,7 +26,7 @@ def rouse_command(world, name, port, health, how):
         stub = how["kube"]
         config = stub.kubeconfig(world.directory / f"{name}.kubeconfig")
         command += ["--kubeconfig", config, "--allow-endpoint-cidr", "127.0.0.0/8",
-                    "--autoscalers", f"127.0.0.1:{stub.port}"]
+                    "--autoscalers", stub.address]
     else:
         command += ["--config", static_config(world.directory / f"{name}.yaml", world.origin.port,
                                               how.get("workloads", 1), how.get("limit", 0))]
