@@ -69,7 +69,7 @@ class Cluster:
 def parked_15k(bench, count=15_000):
     outcome = Outcome()
     with bench.world() as world:
-        cluster = Cluster(bench, world, flags={"connections-per-client-max": None})
+        cluster = Cluster(bench, world, flags={"connections-per-client-max": None, "connections-max": 19000})
         before = cluster.proxy.rss_kib()
         bench.progress(f"parked_15k: parking {count}")
         with loads.Waiting(cluster.proxy.port, count, loads.ADDRESSES, REQUEST) as waiting:
