@@ -1,7 +1,8 @@
 // echo_upstream BODY_BYTES: the pod of the benches. It listens on a free port of 127.0.0.1, prints
 // the port, and answers every HTTP/1.1 request, once its body (by Content-Length) is whole:
 //   /N             N bytes; any other path BODY_BYTES
-//   /last-arrival  when the last request with a body of BODY_BYTES came, CLOCK_MONOTONIC nanoseconds
+//   /last-arrival  when the last request with a body of BODY_BYTES came, in nanoseconds of
+//                  CLOCK_MONOTONIC
 //   /healthz       "queue", as Knative's queue-proxy answers the activator's probe
 // It does as little as it can, so that it never is what limits.
 

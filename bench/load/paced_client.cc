@@ -1,10 +1,10 @@
 // paced_client PORT PATH CONNECTIONS RATE AMOUNT [FIELD...]: asks 127.0.0.1:PORT for PATH.
 //   RATE > 0: an open loop of AMOUNT seconds, RATE requests a second on a fixed schedule. A latency
 //             begins when the schedule wanted the request sent, so waiting for a connection counts.
-//   RATE = 0: a closed loop of AMOUNT requests, one at a time on each connection (CONNECTIONS = 1 is
-//             lockstep). A latency begins when the request is sent.
-// Each FIELD ("Name: value") is added to the requests. Prints one line of JSON; exits 1 if an answer
-// was anything but 200 with a Content-Length.
+//   RATE = 0: a closed loop of AMOUNT requests, one at a time on each connection (CONNECTIONS = 1
+//             is lockstep). A latency begins when the request is sent.
+// Each FIELD ("Name: value") is added to the requests. Prints one line of JSON; exits 1 if an
+// answer was anything but 200 with a Content-Length.
 
 #include <algorithm>
 #include <charconv>
