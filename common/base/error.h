@@ -29,6 +29,7 @@ namespace rouse {
   X(kVersionUnsupported, "version_unsupported")         \
   X(kExpectationFailed, "expectation_failed")           \
   X(kLoopDetected, "loop_detected")                     \
+  X(kMisdirected, "misdirected_request")                \
   X(kHeadTimeout, "head_timeout")                       \
   X(kBodyTimeout, "body_timeout")                       \
   X(kDownstreamClosed, "downstream_closed")             \
@@ -47,6 +48,7 @@ namespace rouse {
   /* what a pod did */                                  \
   X(kConnectRefused, "upstream_connect_refused")        \
   X(kConnectTimeout, "upstream_connect_timeout")        \
+  X(kUpstreamTls, "upstream_tls_failed")                \
   X(kUpstreamReset, "upstream_reset")                   \
   X(kUpstreamProtocol, "upstream_protocol_error")       \
   X(kUpstreamTruncated, "upstream_truncated")           \

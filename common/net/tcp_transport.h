@@ -34,6 +34,10 @@ class TcpTransport final : public Transport, private PollTarget {
   std::string_view peer_address() const override { return {peer_text_, peer_text_size_}; }
   uint16_t peer_port() const override { return peer_port_; }
   uint16_t local_port() const override;
+  void SetPeer(const SocketAddress& peer) override {
+    peer_port_ = peer.port();
+    peer_text_size_ = static_cast<uint8_t>(peer.Ip(peer_text_).size());
+  }
 
   /// The socket's pending error (SO_ERROR), 0 where there is none.
   [[nodiscard]] int TakeError();

@@ -16,20 +16,27 @@ void Transport::MarkReady(Readiness readiness) {
   const bool newly_readable = readiness.readable || readiness.hung_up;
   if (newly_readable) readable_ = true;
 
-  if ((readiness.writable || broken_) && writer_waits()) waits_->writable.Signal();
+  const bool writer_waited = writer_waits();
+  if ((readiness.writable || broken_) && writer_waited) waits_->writable.Signal();
   const bool reader_waited = reader_waits();
   if (newly_readable && reader_waited) waits_->readable.Signal();
 
-  if (newly_hung_up && hang_up_watch_ != nullptr) {
-    bool destroyed = false;
-    destroyed_ = &destroyed;
-    hang_up_watch_(hang_up_context_);
-    if (destroyed) return;
-    destroyed_ = nullptr;
-  }
+  if (readiness.writable && !writer_waited && waits_ &&
+      !Tell(waits_->writable_watch, waits_->writable_context))
+    return;
+  if (newly_hung_up && !Tell(hang_up_watch_, hang_up_context_)) return;
   if (newly_readable && !reader_waited && readable_watch_ != nullptr) {
     readable_watch_(readable_context_);
   }
+}
+
+bool Transport::Tell(Watch watch, void* context) {
+  if (watch == nullptr) return true;
+  bool destroyed = false;
+  destroyed_ = &destroyed;
+  watch(context);
+  if (!destroyed) destroyed_ = nullptr;
+  return !destroyed;
 }
 
 void Transport::MarkBroken() {

@@ -22,6 +22,9 @@
 
 namespace rouse::net {
 
+class SocketAddress;
+struct TlsPeer;
+
 enum class IoStatus : uint8_t {
   kDone,      ///< `bytes` were moved, at least one
   kMustWait,  ///< nothing could be moved now
@@ -94,6 +97,19 @@ class Transport {
     hang_up_watch_ = watch;
     hang_up_context_ = context;
   }
+  /// Told each time the connection becomes writable while no coroutine waits to write:
+  /// for a transport that stands on this one. Null to stop.
+  void OnWritable(Watch watch, void* context) {
+    if (watch == nullptr && !waits_) return;
+    waits().writable_watch = watch;
+    waits().writable_context = context;
+  }
+
+  /// What the handshake settled; null where there was none.
+  [[nodiscard]] virtual const TlsPeer* tls_peer() const { return nullptr; }
+  /// Who the peer is where a trusted one in between says so (PROXY protocol). Before anybody has
+  /// asked.
+  virtual void SetPeer(const SocketAddress& /*peer*/) {}
 
   /// The peer's address without port, as text; and its port.
   [[nodiscard]] virtual std::string_view peer_address() const = 0;
@@ -118,6 +134,9 @@ class Transport {
   bool broken_ = false;
 
  private:
+  /// False where the watch destroyed us.
+  bool Tell(Watch watch, void* context);
+
   /// Made when a coroutine first waits: an idle connection of a client never does.
   struct Waits {
     explicit Waits(Shard& shard) : readable(shard), writable(shard) {}
@@ -125,6 +144,8 @@ class Transport {
     static void operator delete(void* waits, size_t bytes) { FramePool::Give(waits, bytes); }
     Event readable;
     Event writable;
+    Watch writable_watch = nullptr;
+    void* writable_context = nullptr;
   };
   [[nodiscard]] Waits& waits() {
     if (!waits_) waits_ = std::make_unique<Waits>(shard_);

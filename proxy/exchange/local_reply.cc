@@ -37,6 +37,8 @@ constexpr std::array<ReplyRow, kErrorKinds> kRows = {{
     {K::kVersionUnsupported, 505, kGrpcUnimplemented, kClose, kNow, "HTTP version not supported"},
     {K::kExpectationFailed, 417, kGrpcInternal, kClose, kNow, "this expectation is not supported"},
     {K::kLoopDetected, 508, kGrpcUnavailable, kKeep, kNow, "the request went in a circle"},
+    {K::kMisdirected, 421, kGrpcUnavailable, kKeep, kNow,
+     "this host is not served on this connection"},
     {K::kHeadTimeout, 408, kGrpcDeadline, kClose, kNow, "the request head came too slowly"},
     {K::kBodyTimeout, 408, kGrpcDeadline, kClose, kNow, "the request body came too slowly"},
     {K::kDownstreamClosed, 499, kGrpcCancelled, kClose, kNow, "the client left"},
@@ -56,6 +58,7 @@ constexpr std::array<ReplyRow, kErrorKinds> kRows = {{
     {K::kOverloaded, 503, kGrpcUnavailable, kClose, kLater, "the proxy is overloaded"},
     {K::kConnectRefused, 502, kGrpcUnavailable, kKeep, kNow, "the pod refused the connection"},
     {K::kConnectTimeout, 504, kGrpcUnavailable, kKeep, kNow, "the pod did not accept in time"},
+    {K::kUpstreamTls, 502, kGrpcUnavailable, kKeep, kNow, "the TLS handshake with the pod failed"},
     {K::kUpstreamReset, 502, kGrpcUnavailable, kKeep, kNow, "the pod closed the connection"},
     {K::kUpstreamProtocol, 502, kGrpcUnavailable, kKeep, kNow, "the pod's response is malformed"},
     {K::kUpstreamTruncated, 502, kGrpcUnavailable, kKeep, kNow, "the pod's response was cut short"},
@@ -145,6 +148,16 @@ void BuildPlainReply(int status, std::string_view allow, std::string_view reques
   reply.head.body = status == 204 ? http::BodyKind::kNone : http::BodyKind::kLength;
   if (!allow.empty()) reply.patch.Add("allow", allow);
   if (!request_id.empty()) reply.patch.Add("x-request-id", request_id);
+}
+
+void BuildRedirect(const http::RequestHead& request, uint16_t port, std::string_view request_id,
+                   ValueStore& values, LocalReply& reply) {
+  constexpr uint16_t kHttps = 443;
+  BuildPlainReply(308, {}, request_id, reply);
+  const std::string_view colon = port == kHttps ? "" : ":";
+  const std::string_view number = port == kHttps ? std::string_view() : Decimal(port, values);
+  reply.patch.Add("location",
+                  values.Concat({"https://", request.host, colon, number, request.path}));
 }
 
 }  // namespace rouse::proxy

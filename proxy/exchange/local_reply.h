@@ -54,6 +54,10 @@ void BuildLocalReply(const Error& error, const ReplyContext& context, ValueStore
 void BuildPlainReply(int status, std::string_view allow, std::string_view request_id,
                      LocalReply& reply);
 
+/// 308 to the same address by https; `port` is left out where it is 443.
+void BuildRedirect(const http::RequestHead& request, uint16_t port, std::string_view request_id,
+                   ValueStore& values, LocalReply& reply);
+
 /// The methods named in Allow.
 inline constexpr std::string_view kAllowedMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
