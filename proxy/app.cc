@@ -66,19 +66,36 @@ absl::Status App::Start() {
 }
 
 absl::Status App::OpenListeners() {
-  groups_.resize(config_.serving.listen.size());
+  const std::vector<ListenerConfig> listeners = ListenersOf(config_.serving.listeners);
+  groups_.resize(listeners.size());
   for (size_t i = 0; i < groups_.size(); ++i) {
-    const std::string& address = config_.serving.listen[i];
+    const std::string& address = listeners[i].address;
+    const absl::StatusOr<net::AddressRanges> proxies =
+        net::AddressRanges::Parse(listeners[i].proxies);
+    if (!proxies.ok()) return proxies.status();
+    ListenerTraits traits;
+    traits.tls = listeners[i].secure;
+    traits.redirect_port = listeners[i].redirect_port;
+    traits.proxies = *proxies;
+    traits.handshake_timeout = config_.serving.listeners.handshake_timeout;
     absl::StatusOr<std::vector<net::Descriptor>> sockets =
         proxy::OpenListeners(address, planes_.size(), config_.sockets);
     if (!sockets.ok()) return sockets.status();
     for (size_t shard = 0; shard < planes_.size(); ++shard)
-      groups_[i].push_back(&planes_[shard]->AddListener(std::move((*sockets)[shard])).acceptor());
+      groups_[i].push_back(
+          &planes_[shard]->AddListener(std::move((*sockets)[shard]), traits).acceptor());
     for (net::Acceptor* acceptor : groups_[i]) acceptor->HandOverTo(groups_[i]);
     ports_.push_back(groups_[i].front()->port());
-    log_.Info(log_event::kListening, {{"address", address}, {"port", ports_.back()}});
+    log_.Info(log_event::kListening,
+              {{"address", address}, {"port", ports_.back()}, {"tls", traits.tls}});
   }
   return absl::OkStatus();
+}
+
+void App::AdoptTls(size_t listener, net::TlsServerPtr server) {
+  shards_.Broadcast([this, listener, server = std::move(server)](net::Shard& shard) {
+    planes_[shard.id()]->AdoptTls(listener, server);
+  });
 }
 
 void App::Publish(SnapshotPtr snapshot) {

@@ -33,6 +33,8 @@ class App {
 
   /// Binds the listeners and starts the shards.
   [[nodiscard]] absl::Status Start();
+  /// What the next handshakes of this listener go by; before Start too.
+  void AdoptTls(size_t listener, net::TlsServerPtr server);
   /// A new view for every shard. With the first one the listeners begin to accept.
   void Publish(SnapshotPtr snapshot);
   [[nodiscard]] bool published() const { return published_; }

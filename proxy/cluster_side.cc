@@ -79,17 +79,42 @@ void Reports::Woken(const ObjectKey& workload) {
     unsent_.insert(workload);
 }
 
-absl::StatusOr<std::unique_ptr<ClusterSide>> ClusterSide::Make(control::Network& network,
-                                                               obs::Log& log, App& app,
-                                                               Reports& reports,
-                                                               const Config& config,
-                                                               uint64_t seed) {
+namespace {
+
+/// What stands in the files of upstream-ca, upstream-certificate and upstream-key.
+absl::StatusOr<net::TlsClientPolicy> UpstreamTls(const ClusterConfig& cluster) {
+  net::TlsClientPolicy policy;
+  const std::pair<const std::string&, std::string&> files[] = {
+      {cluster.upstream_ca, policy.ca_pem},
+      {cluster.upstream_certificate, policy.certificate_pem},
+      {cluster.upstream_key, policy.key_pem}};
+  for (const auto& [file, into] : files) {
+    if (file.empty()) continue;
+    absl::StatusOr<std::string> text = k8s::ReadSmallFile(file);
+    if (!text.ok()) return text.status();
+    into = *std::move(text);
+  }
+  // Once without a workload: what is wrong with the files is said at start.
+  policy.names = {"rouse.dev"};
+  if (const auto made = net::TlsClientContext::Make(policy); !made.ok()) return made.status();
+  policy.names.clear();
+  return policy;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ClusterSide>> ClusterSide::Make(
+    control::Network& network, obs::Log& log, App& app, Reports& reports, const Config& config,
+    TlsSecrets::Adopt on_tls_secret, uint64_t seed) {
   const ClusterConfig& cluster = config.cluster;
   absl::StatusOr<k8s::ClusterAccess> access = k8s::FindAccess(cluster.kubeconfig, cluster.context);
   if (!access.ok()) return access.status();
   absl::StatusOr<EndpointGuard> guard =
       EndpointGuard::Make(cluster.allow_endpoint_cidrs, {access->origin.host});
   if (!guard.ok()) return guard.status();
+
+  absl::StatusOr<net::TlsClientPolicy> upstream_tls = UpstreamTls(cluster);
+  if (!upstream_tls.ok()) return upstream_tls.status();
 
   auto made = std::make_unique<ClusterSide>(network.loop().clock(), *std::move(access));
   k8s::ApiClientOptions client_options;
@@ -99,7 +124,10 @@ absl::StatusOr<std::unique_ptr<ClusterSide>> ClusterSide::Make(control::Network&
   options.ns = cluster.ns;
   options.autoscaler_service = ObjectKey::Parse(cluster.autoscaler_service);
   options.snapshot = {.cluster_domain = cluster.cluster_domain,
-                      .allowed_hosts = AllowedHosts(cluster.allowed_hosts)};
+                      .allowed_hosts = AllowedHosts(cluster.allowed_hosts),
+                      .upstream_tls = *std::move(upstream_tls)};
+  options.tls_namespaces = cluster.tls_namespaces;
+  options.on_tls_secret = std::move(on_tls_secret);
   options.seed = seed;
   SlotHandles handles{
       .endpoint = [&app](const EndpointKey& key) { return app.slots().Endpoint(key); },

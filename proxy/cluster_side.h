@@ -46,11 +46,9 @@ class ClusterSide {
   ClusterSide(const Clock& clock, k8s::ClusterAccess access)
       : credentials_(clock, std::move(access)) {}
   /// kFailedPrecondition or kInvalidArgument where no cluster can be found.
-  [[nodiscard]] static absl::StatusOr<std::unique_ptr<ClusterSide>> Make(control::Network& network,
-                                                                         obs::Log& log, App& app,
-                                                                         Reports& reports,
-                                                                         const Config& config,
-                                                                         uint64_t seed);
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<ClusterSide>> Make(
+      control::Network& network, obs::Log& log, App& app, Reports& reports, const Config& config,
+      TlsSecrets::Adopt on_tls_secret, uint64_t seed);
 
   void Start() { side_->Start(); }
   [[nodiscard]] KubernetesSide& side() { return *side_; }

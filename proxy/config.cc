@@ -20,7 +20,7 @@ constexpr uint64_t kGiB = 1024 * kMiB;
 void AddServing(app::Options& options, Config& config) {
   ServingConfig& serving = config.serving;
   options.Group("Serving");
-  options.AddList("listen", &serving.listen, "Addresses on which requests are taken.");
+  AddListenerOptions(options, serving.listeners);
   options.AddText("health", &serving.health, "Address of /livez, /readyz and /metrics.");
   options.AddText("admin", &serving.admin, "Address of /config and /workloads.");
   options.AddInteger("shards", &config.shards, 1, 64, "Threads that carry traffic.");
@@ -152,6 +152,13 @@ void AddCluster(app::Options& options, Config& config) {
   options.AddList("autoscalers", &cluster.autoscalers, "HOST:PORT each: where to report.");
   options.AddText("autoscaler-token-file", &cluster.autoscaler_token_file,
                   "File with the bearer token for reports.");
+  options.AddText("upstream-ca", &cluster.upstream_ca,
+                  "File of the authorities that sign pods' certificates; empty: the system's.");
+  options.AddText("upstream-certificate", &cluster.upstream_certificate,
+                  "File of our own certificate towards pods.");
+  options.AddText("upstream-key", &cluster.upstream_key, "File of its key.");
+  options.AddList("tls-namespaces", &cluster.tls_namespaces,
+                  "Namespaces whose Secrets may be read for rouse.dev/tls-secret.");
   options.AddText("proxy-name", &cluster.proxy_name,
                   "Our name in reports; empty: the host name and a random part.");
 }
@@ -170,20 +177,12 @@ absl::Status TakeAddress(const app::ConfigNode& node, std::string* into) {
   return absl::OkStatus();
 }
 
-absl::Status TakeListeners(const app::ConfigNode& node, std::vector<std::string>* into) {
-  if (!node.is_list()) return node.Error("expected a list of {address: ADDRESS:PORT}");
-  into->clear();
-  for (const app::ConfigNode& item : node.items) {
-    into->emplace_back();
-    if (const absl::Status status = TakeAddress(item, &into->back()); !status.ok()) return status;
-  }
-  return absl::OkStatus();
-}
-
 void AddFileKeys(app::Options& options, Config& config) {
-  options.TakeKey("listeners", "[{address: ADDRESS:PORT}]: as the option listen.",
+  options.TakeKey("listeners",
+                  "[{address: ADDRESS:PORT, tls: {certificates: [{cert, key}], ...}, "
+                  "https_redirect, proxy_protocol_from}]: in place of the option listen.",
                   [&config](const app::ConfigNode& node) {
-                    return TakeListeners(node, &config.serving.listen);
+                    return TakeListeners(node, config.serving.listeners);
                   });
   options.TakeKey(
       "health", "{address: ADDRESS:PORT}: as the option health.",
@@ -207,11 +206,8 @@ void AddFileKeys(app::Options& options, Config& config) {
 }
 
 absl::Status Check(const Config& config) {
-  if (config.serving.listen.empty())
-    return absl::InvalidArgumentError("listen: at least one address is needed");
-  for (const std::string& address : config.serving.listen)
-    if (!net::SocketAddress::Parse(address))
-      return absl::InvalidArgumentError("listen: '" + address + "' is no ADDRESS:PORT");
+  const absl::Status listeners = CheckListeners(config.serving.listeners);
+  if (!listeners.ok()) return listeners;
   for (const std::string* text : {&config.serving.health, &config.serving.admin})
     if (const auto address = app::ParseHostPort(*text); !address.ok()) return address.status();
   const std::string& service = config.cluster.autoscaler_service;

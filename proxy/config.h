@@ -11,17 +11,18 @@
 #include "common/app/options.h"
 #include "common/net/listener.h"
 #include "proxy/data_plane.h"
+#include "proxy/listener_config.h"
 #include "proxy/static_view.h"
 
 namespace rouse::proxy {
 
 struct ServingConfig {
-  std::vector<std::string> listen = {"0.0.0.0:8080"};
+  ListenerOptions listeners;
   std::string health = "0.0.0.0:8081";
   std::string admin = "127.0.0.1:9901";
   std::string log_level = "info";
   std::string log_format = "text";
-  std::string access_log = "off";   ///< off, text, json
+  std::string access_log = "off";  ///< off, text, json
   Duration drain_delay = std::chrono::seconds(0);
   Duration drain_timeout = std::chrono::seconds(30);
 };
@@ -36,6 +37,10 @@ struct ClusterConfig {
   std::string autoscaler_service;        ///< NAMESPACE/NAME
   std::vector<std::string> autoscalers;  ///< HOST:PORT
   std::string autoscaler_token_file;
+  std::string upstream_ca;           ///< file
+  std::string upstream_certificate;  ///< file, with upstream_key
+  std::string upstream_key;
+  std::vector<std::string> tls_namespaces;
   std::string proxy_name;  ///< in reports; empty: host name and a random part
 };
 

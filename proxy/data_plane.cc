@@ -114,8 +114,9 @@ void DataPlane::ConnectPeers(std::span<const std::unique_ptr<DataPlane>> all) {
   admission_.ConnectPeers(std::move(peers));
 }
 
-Listener& DataPlane::AddListener(net::Descriptor socket) {
-  listeners_.push_back(std::make_unique<Listener>(shard_, std::move(socket), sessions_));
+Listener& DataPlane::AddListener(net::Descriptor socket, ListenerTraits traits) {
+  listeners_.push_back(
+      std::make_unique<Listener>(shard_, std::move(socket), sessions_, std::move(traits)));
   return *listeners_.back();
 }
 

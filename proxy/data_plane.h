@@ -86,7 +86,11 @@ class DataPlane {
 
   /// All data planes, in shard order; before the first snapshot.
   void ConnectPeers(std::span<const std::unique_ptr<DataPlane>> all);
-  Listener& AddListener(net::Descriptor socket);
+  Listener& AddListener(net::Descriptor socket, ListenerTraits traits = {});
+  /// New certificates for the listener of this number.
+  void AdoptTls(size_t listener, const net::TlsServerPtr& server) {
+    listeners_.at(listener)->AdoptTls(server);
+  }
   void StartListening();
 
   /// The new view.

@@ -33,10 +33,11 @@ void AppendWorkload(const WorkloadRow& row, std::string& out) {
 
 }  // namespace
 
-std::string MetricsText(const Sample& sample) {
+std::string MetricsText(const Sample& sample, const TlsMaterial* tls) {
   obs::MetricPage page;
   sample.stats.AddTo(page);
   for (const WorkloadRow& row : sample.workloads) row.stats.AddTo(page, row.workload);
+  if (tls != nullptr) tls->AddTo(page);
   return page.Text();
 }
 

@@ -7,10 +7,11 @@
 
 #include "common/app/options.h"
 #include "proxy/data_plane.h"
+#include "proxy/tls_material.h"
 
 namespace rouse::proxy {
 
-[[nodiscard]] std::string MetricsText(const Sample& sample);
+[[nodiscard]] std::string MetricsText(const Sample& sample, const TlsMaterial* tls = nullptr);
 /// Endpoints with state, in flight and limit; parked count, bytes and the oldest one's age.
 [[nodiscard]] std::string WorkloadsJson(const Sample& sample);
 /// Every option with its value (secrets masked) and source.

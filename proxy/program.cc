@@ -14,6 +14,7 @@
 #include "proxy/log_events.h"
 #include "proxy/pages.h"
 #include "proxy/static_view.h"
+#include "proxy/tls_material.h"
 
 namespace rouse::proxy {
 namespace {
@@ -69,6 +70,7 @@ class Program {
   std::unique_ptr<control::RealNetwork> network_;
   app::AdminServer admin_;
   App app_;
+  TlsMaterial tls_;
   Reports reports_;
   StaticSnapshots snapshots_;
   std::unique_ptr<ClusterSide> cluster_;
@@ -91,6 +93,10 @@ Program::Program(const Config& config, const app::Options& options, const Reread
               .admin_address = config.serving.admin,
               .admin_hosts = {}}),
       app_(network_->loop(), log_, config, seed),
+      tls_(network_->loop(), log_, config.serving.listeners,
+           [this](size_t listener, net::TlsServerPtr server) {
+             app_.AdoptTls(listener, std::move(server));
+           }),
       reports_(*network_, log_, app_, config.cluster, seed),
       snapshots_({.endpoint = [this](const EndpointKey& key) { return app_.slots().Endpoint(key); },
                   .workload = [this](const ObjectKey& key) { return app_.slots().Workload(key); }}),
@@ -116,7 +122,7 @@ void Program::AddPages() {
   });
   admin_.BeatWithLoop("control");
   for (size_t i = 0; i < app_.shards(); ++i) admin_.AddHeartbeat("shard-" + std::to_string(i));
-  admin_.SetMetrics([this] { return MetricsText(sample_); });
+  admin_.SetMetrics([this] { return MetricsText(sample_, &tls_); });
   admin_.AddPage("/config", "every option with its source",
                  [this] { return ConfigJson(options_); });
   admin_.AddPage("/workloads", "endpoints, what is in flight, what waits",
@@ -127,6 +133,7 @@ void Program::AddSteps() {
   const ServingConfig& serving = config_.serving;
   lifecycle_.AddStart("pages", [this] { return admin_.Listen(); });
   lifecycle_.AddStart("data", [this] { return app_.Start(); });
+  lifecycle_.AddStart("tls", [this] { return tls_.Start(); });
   lifecycle_.AddStart("side", [this] { return StartSide(); });
   lifecycle_.AddStart("watch", [this] {
     Look();
@@ -157,8 +164,13 @@ absl::Status Program::StartSide() {
     app_.Publish(snapshots_.Build(*config_.fixed, clock_.now()));
     return absl::OkStatus();
   }
-  absl::StatusOr<std::unique_ptr<ClusterSide>> cluster =
-      ClusterSide::Make(*network_, log_, app_, reports_, config_, seed_);
+  absl::StatusOr<std::unique_ptr<ClusterSide>> cluster = ClusterSide::Make(
+      *network_, log_, app_, reports_, config_,
+      [this](const ObjectKey& workload, net::TlsCertificatePtr certificate,
+             std::vector<std::string> hosts) {
+        tls_.SetExtra(workload.text(), std::move(certificate), std::move(hosts));
+      },
+      seed_);
   if (!cluster.ok()) {
     log_.Error(log_event::kClusterUnknown, {{"error", TextOf(cluster.status())}});
     return cluster.status();

@@ -8,6 +8,7 @@
 
 #include "common/app/values.h"
 #include "common/net/socket_address.h"
+#include "k8s/credentials.h"
 
 namespace rouse::proxy {
 namespace {
@@ -76,11 +77,42 @@ absl::Status TakePolicy(const ConfigNode& node, WorkloadPolicy* policy) {
   return absl::OkStatus();
 }
 
+absl::Status TakeFile(const ConfigNode& node, std::string_view key, std::string* into) {
+  const ConfigNode* const file = node.Find(key);
+  if (file == nullptr) return absl::OkStatus();
+  absl::StatusOr<std::string> text = k8s::ReadSmallFile(file->text);
+  if (!text.ok()) return file->Error(std::string(text.status().message()));
+  *into = *std::move(text);
+  return absl::OkStatus();
+}
+
+/// `tls: {ca, server_name, names, cert, key, verify}`: how we speak with the endpoints.
+absl::Status TakeTls(const ConfigNode& node, net::TlsClientPtr* into) {
+  if (!node.is_map()) return node.Error("expected {ca: FILE, server_name: NAME}");
+  const absl::Status keys = node.CheckKeys({"ca", "server_name", "names", "cert", "key", "verify"});
+  if (!keys.ok()) return keys;
+  net::TlsClientPolicy policy;
+  for (const absl::Status& status :
+       {TakeFile(node, "ca", &policy.ca_pem), TakeFile(node, "cert", &policy.certificate_pem),
+        TakeFile(node, "key", &policy.key_pem), TakeOptional(node, "verify", &policy.verify)})
+    if (!status.ok()) return status;
+  if (const ConfigNode* const name = node.Find("server_name"); name != nullptr)
+    policy.server_name = name->text;
+  if (const ConfigNode* const names = node.Find("names"); names != nullptr) {
+    if (!names->is_list()) return names->Error("expected a list of names");
+    for (const ConfigNode& name : names->items) policy.names.push_back(name.text);
+  }
+  auto made = net::TlsClientContext::Make(policy);
+  if (!made.ok()) return node.Error(std::string(made.status().message()));
+  *into = *std::move(made);
+  return absl::OkStatus();
+}
+
 absl::Status TakeWorkload(const ConfigNode& node, StaticWorkload* workload) {
   if (!node.is_map()) return node.Error("expected a workload with name and endpoints");
   const absl::Status keys = node.CheckKeys(
       {"name", "endpoints", "concurrency_limit", "hold_timeout", "request_timeout",
-       "response_start_timeout", "tunnel_idle_timeout", "parked_max", "server_timing"});
+       "response_start_timeout", "tunnel_idle_timeout", "parked_max", "server_timing", "tls"});
   if (!keys.ok()) return keys;
   const ConfigNode* const name = node.Find("name");
   if (name == nullptr) return node.Error("a workload needs a name");
@@ -89,6 +121,8 @@ absl::Status TakeWorkload(const ConfigNode& node, StaticWorkload* workload) {
     const absl::Status status = TakeEndpoints(*endpoints, &workload->endpoints);
     if (!status.ok()) return status;
   }
+  if (const ConfigNode* const tls = node.Find("tls"); tls != nullptr)
+    if (const absl::Status status = TakeTls(*tls, &workload->tls); !status.ok()) return status;
   return TakePolicy(node, &workload->policy);
 }
 
@@ -162,6 +196,7 @@ EndpointSetPtr StaticSnapshots::BuildSet(const StaticWorkload& workload) {
     endpoint.key = {.pod_uid = text, .port = address.port()};
     endpoint.addresses = {std::string(address.Ip(ip))};
     endpoint.pod_name = text;
+    endpoint.tls = workload.tls;
     endpoint.slots = handles_.endpoint(endpoint.key);
     set->endpoints.push_back(std::move(endpoint));
   }

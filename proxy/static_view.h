@@ -23,6 +23,7 @@ struct StaticWorkload {
   ObjectKey key;
   std::vector<std::string> endpoints;  ///< ADDRESS:PORT
   WorkloadPolicy policy;
+  net::TlsClientPtr tls = nullptr;  ///< null: its endpoints speak in the clear
 };
 
 struct StaticRoute {

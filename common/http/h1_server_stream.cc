@@ -9,7 +9,9 @@
 namespace rouse::http {
 
 H1ServerStream::Work::Work(H1StreamOwner& owner)
-    : parser(owner.options().head),
+    : parser(owner.options().head, owner.transport().tls_peer() != nullptr
+                                       ? RequestParser::Scheme::kHttps
+                                       : RequestParser::Scheme::kHttp),
       reader(owner.shard(), Side::kDownstream, owner.options().body),
       writer(owner.shard(), Side::kDownstream, owner.options().body) {}
 
@@ -17,7 +19,9 @@ H1ServerStream::H1ServerStream(H1StreamOwner& owner)
     : owner_(owner),
       peer_{.address = owner.transport().peer_address(),
             .port = owner.transport().peer_port(),
-            .local_port = owner.transport().local_port()},
+            .local_port = owner.transport().local_port(),
+            .tls = owner.transport().tls_peer() != nullptr,
+            .tls_peer = owner.transport().tls_peer()},
       work_(std::make_unique<Work>(owner)) {}
 
 void H1ServerStream::StartWith(std::string_view bytes, net::Block block) {

@@ -24,7 +24,7 @@ constexpr size_t kLongest = LongestName();
 
 /// A known name as words of eight bytes, and the bits by which a byte of it may differ: 0x20 where
 /// it is a letter.
-constexpr size_t kRoom = 24;
+constexpr size_t kRoom = 32;
 static_assert(kLongest <= kRoom);
 struct Known {
   std::array<char, kRoom> lower{};

@@ -22,6 +22,7 @@
 
 namespace rouse::net {
 class Shard;
+struct TlsPeer;
 }  // namespace rouse::net
 
 namespace rouse::http {
@@ -79,6 +80,7 @@ struct PeerInfo {
   uint16_t port = 0;
   uint16_t local_port = 0;
   bool tls = false;
+  const net::TlsPeer* tls_peer = nullptr;  ///< what the handshake settled; null without TLS
 };
 
 /// The downstream side of an exchange.

@@ -40,6 +40,9 @@ struct WorkloadPolicy {
   int64_t parked_bytes_max = 0;       ///< 0: the proxy's option
   Duration tunnel_idle_timeout{};     ///< 0: never
   bool server_timing = false;
+  std::string upstream_tls;          ///< off, verify, insecure; empty: as the port says
+  std::string upstream_server_name;  ///< empty: NAME.NAMESPACE.svc
+  std::string tls_secret;            ///< name of a kubernetes.io/tls Secret for our hosts
 
   // autoscaling.knative.dev/*
   ScalingMetric metric = ScalingMetric::kConcurrency;

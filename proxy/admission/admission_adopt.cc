@@ -91,6 +91,9 @@ void Admission::SetEndpoints(Workload& workload, EndpointSetPtr set) {
 void Admission::UpdateEndpoint(LocalEndpoint& endpoint, const EndpointSetPtr& set,
                                const Endpoint& spec) {
   const bool limited = set->policy.concurrency_limit != 0;
+  // Connections made by other rules of TLS are for nobody any more.
+  if (endpoint.spec != nullptr && endpoint.spec->tls != spec.tls && wires_.on_endpoint_leaving)
+    wires_.on_endpoint_leaving(endpoint);
   endpoint.spec = &spec;
   endpoint.set = set;
   std::shared_ptr<EndpointSlots> slots = spec.slots;

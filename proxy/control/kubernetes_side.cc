@@ -22,7 +22,12 @@ KubernetesSide::KubernetesSide(control::Network& network, k8s::ApiClient& client
       events_(client, options_.seed + 1),
       services_(client, log, options_.seed + 2, view_.services(), options_.ns,
                 k8s::kEnabledSelector),
-      slices_(client, log, options_.seed + 3, view_.slices(), options_.ns, k8s::kEnabledSelector) {
+      slices_(client, log, options_.seed + 3, view_.slices(), options_.ns, k8s::kEnabledSelector),
+      secrets_(network.loop().clock(), log, options_.on_tls_secret) {
+  for (const std::string& ns : options_.tls_namespaces)
+    secret_watchers_.push_back(std::make_unique<k8s::Watcher<k8s::Secret>>(
+        client, log, options_.seed + 5 + secret_watchers_.size(), secrets_, ns, std::string(),
+        k8s::Secret::kTlsSelector));
   view_.OnService([this](const ObjectKey& workload) { ReadTarget(workload, false); });
   if (!options_.autoscaler_service) return;
   const std::string selector =
@@ -36,6 +41,7 @@ void KubernetesSide::Start() {
   services_.Start();
   slices_.Start();
   if (autoscalers_) autoscalers_->Start();
+  for (const auto& watcher : secret_watchers_) watcher->Start();
 }
 
 void KubernetesSide::Wake(const ObjectKey& workload) {
@@ -67,8 +73,21 @@ void KubernetesSide::BuildNow() {
     }
   }
   publish_(std::move(snapshot));
+  TellSecrets();
   TellConflicts();
   TellInvalid(dirty);
+}
+
+/// Which Secret each Service wants, for the hosts that are its own.
+void KubernetesSide::TellSecrets() {
+  if (secret_watchers_.empty()) return;
+  std::map<ObjectKey, TlsSecrets::Want> wants;
+  for (const auto& [key, hosts] : builder_.owned()) {
+    const WorkloadView* const view = view_.Find(key);
+    if (view == nullptr || view->policy.tls_secret.empty()) continue;
+    wants[key] = {.secret = view->policy.tls_secret, .hosts = hosts};
+  }
+  secrets_.SetWants(std::move(wants));
 }
 
 void KubernetesSide::TellConflicts() {

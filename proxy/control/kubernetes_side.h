@@ -22,6 +22,7 @@
 #include "proxy/control/snapshot_builder.h"
 #include "proxy/control/stat_reporter.h"
 #include "proxy/control/target_reader.h"
+#include "proxy/control/tls_secrets.h"
 
 namespace rouse::proxy {
 
@@ -30,6 +31,8 @@ struct KubernetesOptions {
   std::optional<ObjectKey> autoscaler_service;
   std::string autoscaler_port = "reports";  ///< name of the slice's port; else its only one
   SnapshotOptions snapshot;
+  std::vector<std::string> tls_namespaces;
+  TlsSecrets::Adopt on_tls_secret;
   uint64_t seed = 0;
 };
 
@@ -68,6 +71,7 @@ class KubernetesSide {
   void OnDirty();
   void BuildNow();
   void ReadTarget(const ObjectKey& workload, bool urgent);
+  void TellSecrets();
   void TellConflicts();
   void TellInvalid(const std::set<ObjectKey>& dirty);
 
@@ -84,6 +88,8 @@ class KubernetesSide {
   k8s::Watcher<k8s::EndpointSlice> slices_;
   AutoscalerSlices autoscaler_slices_{*this};
   std::unique_ptr<k8s::Watcher<k8s::EndpointSlice>> autoscalers_;
+  TlsSecrets secrets_;
+  std::vector<std::unique_ptr<k8s::Watcher<k8s::Secret>>> secret_watchers_;  ///< by namespace
   std::set<RouteConflict> told_;
   bool build_posted_ = false;
   uint64_t snapshots_ = 0;

@@ -151,10 +151,37 @@ EndpointSetPtr SnapshotBuilder::BuildSet(const ObjectKey& key, const WorkloadVie
   if (port.ok()) {
     problems_.erase(key);
     AddEndpoints(workload, *port, *set);
+    absl::StatusOr<net::TlsClientPtr> tls = TlsOf(key, workload.policy, *port);
+    // Rather no endpoint than one spoken to in the clear.
+    if (!tls.ok()) {
+      problems_[key] = std::string(tls.status().message());
+      set->endpoints.clear();
+    }
+    for (Endpoint& endpoint : set->endpoints) endpoint.tls = *tls;
   } else {
     problems_[key] = std::string(port.status().message());
   }
   return set;
+}
+
+absl::StatusOr<net::TlsClientPtr> SnapshotBuilder::TlsOf(const ObjectKey& key,
+                                                         const k8s::WorkloadPolicy& policy,
+                                                         const k8s::ServicePort& port) {
+  const bool declared = port.app_protocol == "https" || port.name == "https";
+  const std::string& wanted = policy.upstream_tls;
+  if (!wanted.empty() && wanted != "off" && wanted != "verify" && wanted != "insecure")
+    return absl::InvalidArgumentError("`rouse.dev/upstream-tls` must be off, verify or insecure");
+  if (wanted == "off" || (wanted.empty() && !declared)) return net::TlsClientPtr();
+  net::TlsClientPolicy rules = options_.upstream_tls;
+  rules.verify = wanted != "insecure";
+  rules.server_name = policy.upstream_server_name.empty() ? key.name + "." + key.ns + ".svc"
+                                                          : policy.upstream_server_name;
+  net::TlsClientPtr& known = upstream_tls_[{rules.server_name, rules.verify}];
+  if (known) return known;
+  absl::StatusOr<net::TlsClientPtr> made = net::TlsClientContext::Make(rules);
+  if (!made.ok()) return made.status();
+  known = *std::move(made);
+  return known;
 }
 
 void SnapshotBuilder::AddEndpoints(const WorkloadView& workload, const k8s::ServicePort& port,
@@ -232,6 +259,7 @@ std::shared_ptr<const RouteTable> SnapshotBuilder::BuildRoutes(const ClusterView
   std::map<std::pair<std::string, std::string>, ObjectKey> owners;
   std::vector<Route> routes;
   conflicts_.clear();
+  owned_.clear();
   for (const auto& [created, key] : by_age) {
     for (const k8s::HostRule& rule : hosts_[key]) {
       if (!MayClaim(key.ns, rule.host)) {
@@ -244,6 +272,8 @@ std::shared_ptr<const RouteTable> SnapshotBuilder::BuildRoutes(const ClusterView
         continue;
       }
       routes.push_back({rule.host, rule.path, places_.at(key)});
+      std::vector<std::string>& hosts = owned_[key];
+      if (hosts.empty() || hosts.back() != rule.host) hosts.push_back(rule.host);
     }
   }
   return std::make_shared<RouteTable>(std::move(routes));

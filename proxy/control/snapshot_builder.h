@@ -14,7 +14,10 @@
 #include <string>
 #include <vector>
 
+#include <absl/status/statusor.h>
+
 #include "common/base/object_key.h"
+#include "common/net/tls_context.h"
 #include "proxy/control/cluster_view.h"
 #include "proxy/control/endpoint_guard.h"
 #include "proxy/model/snapshot.h"
@@ -39,6 +42,8 @@ struct AllowedHost {
 struct SnapshotOptions {
   std::string cluster_domain;              ///< may be empty
   std::vector<AllowedHost> allowed_hosts;  ///< empty: everyone may claim everything
+  /// What pods' certificates are verified with, and ours for them; the name is each workload's.
+  net::TlsClientPolicy upstream_tls = {};
 };
 
 /// Handles to the shared slot counters, outliving snapshots (15.6).
@@ -56,6 +61,10 @@ class SnapshotBuilder {
                                   TimePoint now);
   /// Of the last Build.
   [[nodiscard]] const std::set<RouteConflict>& conflicts() const { return conflicts_; }
+  /// The hosts that a workload has won, as of the last Build.
+  [[nodiscard]] const std::map<ObjectKey, std::vector<std::string>>& owned() const {
+    return owned_;
+  }
   /// Why a workload has no route or endpoints, as text for an Event and the admin page; by
   /// workload.
   [[nodiscard]] const std::map<ObjectKey, std::string>& problems() const { return problems_; }
@@ -66,6 +75,10 @@ class SnapshotBuilder {
   std::shared_ptr<const RouteTable> BuildRoutes(const ClusterView& view);
   [[nodiscard]] bool MayClaim(const std::string& ns, const std::string& host) const;
   uint32_t PlaceOf(const ObjectKey& key);
+  /// How TLS is spoken with the pods of a workload; null: not at all.
+  [[nodiscard]] absl::StatusOr<net::TlsClientPtr> TlsOf(const ObjectKey& key,
+                                                        const k8s::WorkloadPolicy& policy,
+                                                        const k8s::ServicePort& port);
 
   SnapshotOptions options_;
   EndpointGuard guard_;
@@ -76,6 +89,9 @@ class SnapshotBuilder {
   std::vector<EndpointSetPtr> sets_;
   std::map<ObjectKey, std::vector<k8s::HostRule>> hosts_;  ///< as routed by the last Build
   std::shared_ptr<const RouteTable> routes_;
+  /// By name and verification, so that connections survive a snapshot that changes nothing here.
+  std::map<std::pair<std::string, bool>, net::TlsClientPtr> upstream_tls_;
+  std::map<ObjectKey, std::vector<std::string>> owned_;
   std::set<RouteConflict> conflicts_;
   std::map<ObjectKey, std::string> problems_;
 };

@@ -6,10 +6,13 @@
 
 namespace rouse::proxy {
 
-Listener::Listener(net::Shard& shard, net::Descriptor socket, Sessions& sessions)
-    : acceptor_(shard, std::move(socket), [&sessions](std::unique_ptr<net::Transport> transport) {
-        sessions.Accept(std::move(transport));
-      }) {}
+Listener::Listener(net::Shard& shard, net::Descriptor socket, Sessions& sessions,
+                   ListenerTraits traits)
+    : traits_(std::move(traits)),
+      acceptor_(shard, std::move(socket),
+                [this, &sessions](std::unique_ptr<net::Transport> transport) {
+                  sessions.Accept(std::move(transport), traits_);
+                }) {}
 
 absl::StatusOr<std::vector<net::Descriptor>> OpenListeners(const std::string& address,
                                                            size_t shards,

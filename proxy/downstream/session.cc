@@ -6,26 +6,77 @@
 #include <arpa/inet.h>
 
 #include "common/base/check.h"
+#include "common/net/tls_peer.h"
 
 namespace rouse::proxy {
 
-Session::Session(Sessions& sessions, std::unique_ptr<net::Transport> transport)
-    : sessions_(sessions), client_(Sessions::IdOf(transport->peer_address())) {
-  // The one place that settles the protocol. HTTP/2 will be told by ALPN or by its preface, which
-  // HTTP/1 refuses with 400 (security.md L11).
-  http::StreamHandler& handler = *this;
-  connection_ = std::make_unique<http::H1Server>(sessions.shard_, std::move(transport), handler,
-                                                 sessions.options_.http1);
+Session::Session(Sessions& sessions, std::unique_ptr<net::Transport> transport,
+                 const ListenerTraits& traits)
+    : sessions_(sessions), traits_(traits), client_(Sessions::IdOf(transport->peer_address())) {
+  if (!Opening::IsNeeded(*transport, traits)) {
+    Connect(std::move(transport));
+    return;
+  }
+  OpeningHandler& handler = *this;
+  opening_ = std::make_unique<Opening>(sessions.shard_, sessions.pacer_, sessions.stats_, handler,
+                                       std::move(transport), traits);
 }
 
 Session::~Session() = default;
+
+void Session::Start() {
+  if (connection_)
+    connection_->Start();
+  else
+    opening_->Start();
+}
+
+void Session::Close() {
+  if (connection_)
+    connection_->Close();
+  else
+    opening_->Cancel();
+}
+
+/// The one place that settles the protocol. HTTP/2 will be told by ALPN or by its preface, which
+/// HTTP/1 refuses with 400 (security.md L11).
+void Session::Connect(std::unique_ptr<net::Transport> transport) {
+  http::StreamHandler& handler = *this;
+  connection_ = std::make_unique<http::H1Server>(sessions_.shard_, std::move(transport), handler,
+                                                 sessions_.options_.http1);
+}
+
+void Session::OnOpened(std::unique_ptr<net::Transport> transport) {
+  const std::unique_ptr<Opening> over = std::move(opening_);  // the caller, whose last act this is
+  // A PROXY header has told who the client is: it is that one's connections that are counted.
+  const Sessions::ClientId client = Sessions::IdOf(transport->peer_address());
+  if (client != client_) {
+    if (!sessions_.CountFor(client)) {
+      sessions_.stats_.connections_refused.Add();
+      return sessions_.Remove(*this);
+    }
+    sessions_.Uncount(client_);
+    client_ = client;
+  }
+  Connect(std::move(transport));
+  connection_->Start();
+}
+
+void Session::OnOpeningFailed() { sessions_.Remove(*this); }
 
 void Session::OnStream(http::ServerStream& stream) {
   if (sessions_.newest_ != this) {
     sessions_.Unlink(*this);
     sessions_.Link(*this);
   }
-  sessions_.exchanges_.Take().Start(stream);
+  const net::TlsPeer* const tls = stream.peer().tls_peer;
+  Exchange& exchange = sessions_.exchanges_.Take();
+  if (tls == nullptr && traits_.redirect_port != 0)
+    return exchange.StartRedirect(stream, traits_.redirect_port);
+  if (tls != nullptr && !tls->MayServe(stream.head().host))
+    return exchange.StartRefused(
+        stream, {ErrorKind::kMisdirected, Side::kDownstream, false, "another name was asked for"});
+  exchange.Start(stream);
 }
 
 void Session::OnBadRequest(http::ServerStream& stream, const Error& error) {
@@ -36,7 +87,7 @@ void Session::OnConnectionClosed() { sessions_.Remove(*this); }
 
 Sessions::Sessions(net::Shard& shard, const SessionOptions& options, ExchangePool& exchanges,
                    ShardStats& stats)
-    : shard_(shard), options_(options), exchanges_(exchanges), stats_(stats) {}
+    : shard_(shard), options_(options), exchanges_(exchanges), stats_(stats), pacer_(shard) {}
 
 Sessions::~Sessions() {
   while (oldest_ != nullptr) Remove(*oldest_);
@@ -58,22 +109,35 @@ Sessions::ClientId Sessions::IdOf(std::string_view address) {
   return id;
 }
 
-void Sessions::Accept(std::unique_ptr<net::Transport> transport) {
-  uint32_t& of_client = clients_[IdOf(transport->peer_address())];
-  if (draining_ || (options_.per_client_max != 0 && of_client >= options_.per_client_max)) {
-    if (of_client == 0) clients_.erase(IdOf(transport->peer_address()));
+void Sessions::Accept(std::unique_ptr<net::Transport> transport, const ListenerTraits& traits) {
+  // Connections of a trusted proxy are counted once it has said whose they are.
+  const bool proxy = traits.proxies.Contains(transport->peer_address());
+  const ClientId client = IdOf(transport->peer_address());
+  if (proxy && !draining_) ++clients_[client];
+  if (draining_ || (!proxy && !CountFor(client))) {
     stats_.connections_refused.Add();
     transport->Close(true);
     return;
   }
   const double pressure = options_.pressure_share * static_cast<double>(options_.connections_max);
   if (static_cast<double>(size_) >= pressure) CloseOldestIdle();
-  ++of_client;
   ++size_;
   stats_.connections.Add();
-  auto session = std::make_unique<Session>(*this, std::move(transport));
+  auto session = std::make_unique<Session>(*this, std::move(transport), traits);
   Link(*session);
   session.release()->Start();  // linked: Remove deletes it
+}
+
+bool Sessions::CountFor(const ClientId& client) {
+  uint32_t& count = clients_[client];
+  if (options_.per_client_max != 0 && count >= options_.per_client_max) return false;
+  ++count;
+  return true;
+}
+
+void Sessions::Uncount(const ClientId& client) {
+  const auto at = clients_.find(client);
+  if (--at->second == 0) clients_.erase(at);
 }
 
 void Sessions::Link(Session& session) {
@@ -91,8 +155,7 @@ void Sessions::Unlink(Session& session) {
 void Sessions::Remove(Session& session) {
   Unlink(session);
   --size_;
-  const auto client = clients_.find(session.client_);
-  if (--client->second == 0) clients_.erase(client);
+  Uncount(session.client_);
   const std::unique_ptr<Session> gone(&session);
 }
 

@@ -16,6 +16,9 @@
 #include "common/http/stream.h"
 #include "common/net/shard.h"
 #include "common/net/transport.h"
+#include "proxy/downstream/handshake_pacer.h"
+#include "proxy/downstream/listener_traits.h"
+#include "proxy/downstream/opening.h"
 #include "proxy/exchange/exchange_pool.h"
 #include "proxy/telemetry/shard_stats.h"
 
@@ -31,23 +34,32 @@ struct SessionOptions {
 
 class Sessions;
 
-class Session final : private http::StreamHandler {
+class Session final : private http::StreamHandler, private OpeningHandler {
  public:
-  Session(Sessions& sessions, std::unique_ptr<net::Transport> transport);
+  Session(Sessions& sessions, std::unique_ptr<net::Transport> transport,
+          const ListenerTraits& traits);
   ~Session() override;
 
-  void Start() { connection_->Start(); }
-  void Drain() { connection_->Drain(); }
-  void Close() { connection_->Close(); }
-  [[nodiscard]] bool idle() const { return connection_->idle(); }
+  void Start();
+  /// One that is being opened may still have its first request served.
+  void Drain() {
+    if (connection_) connection_->Drain();
+  }
+  void Close();
+  [[nodiscard]] bool idle() const { return !connection_ || connection_->idle(); }
 
  private:
   friend class Sessions;
   void OnStream(http::ServerStream& stream) override;
   void OnBadRequest(http::ServerStream& stream, const Error& error) override;
   void OnConnectionClosed() override;
+  void OnOpened(std::unique_ptr<net::Transport> transport) override;
+  void OnOpeningFailed() override;
+  void Connect(std::unique_ptr<net::Transport> transport);
 
   Sessions& sessions_;
+  const ListenerTraits& traits_;
+  std::unique_ptr<Opening> opening_;  ///< until there is a connection
   std::unique_ptr<http::ServerConnection> connection_;
   std::array<uint8_t, 8> client_;  ///< what per_client_max counts by
   Session* next_ = nullptr;        ///< towards the one used last
@@ -63,7 +75,7 @@ class Sessions {
   Sessions& operator=(const Sessions&) = delete;
 
   /// A new connection; refused ones are closed and counted.
-  void Accept(std::unique_ptr<net::Transport> transport);
+  void Accept(std::unique_ptr<net::Transport> transport, const ListenerTraits& traits);
   /// Every connection ends after the request it is in; idle ones at once.
   void Drain();
   /// Closes what is idle now.
@@ -78,12 +90,16 @@ class Sessions {
   void Link(Session& session);
   void Unlink(Session& session);
   void Remove(Session& session);
+  /// False: that client has too many.
+  [[nodiscard]] bool CountFor(const ClientId& client);
+  void Uncount(const ClientId& client);
   void CloseOldestIdle();
 
   net::Shard& shard_;
   const SessionOptions& options_;
   ExchangePool& exchanges_;
   ShardStats& stats_;
+  HandshakePacer pacer_;
   absl::flat_hash_map<ClientId, uint32_t> clients_;
   Session* oldest_ = nullptr;  ///< by last use
   Session* newest_ = nullptr;

@@ -33,17 +33,19 @@ Duration Left(TimePoint deadline, TimePoint now) {
 }  // namespace
 
 RemainingTime Deadlines::Remaining(TimePoint now) const {
-  return {.grpc = Left(grpc, now), .request = Left(request, now)};
+  return {.grpc = Left(grpc, now), .request = Left(request, now), .envoy = Left(envoy, now)};
 }
 
 Deadlines DeadlinesOf(const http::RequestHead& head, const WorkloadPolicy& policy,
-                      TimePoint arrival) {
+                      TimePoint arrival, bool trusted) {
   Deadlines deadlines;
   deadlines.hold = Later(arrival, policy.hold_timeout);
   deadlines.grpc = ClientDeadline(head, HeaderId::kGrpcTimeout, &ParseGrpcTimeout, arrival);
   deadlines.request =
       ClientDeadline(head, HeaderId::kXRequestTimeout, &ParseRequestTimeout, arrival);
-  deadlines.exchange = std::min(deadlines.grpc, deadlines.request);
+  if (trusted)
+    deadlines.envoy = ClientDeadline(head, HeaderId::kXEnvoyTimeout, &ParseEnvoyTimeout, arrival);
+  deadlines.exchange = std::min({deadlines.grpc, deadlines.request, deadlines.envoy});
   if (policy.request_timeout > Duration::zero())
     deadlines.exchange = std::min(deadlines.exchange, Later(arrival, policy.request_timeout));
   return deadlines;
@@ -81,6 +83,13 @@ std::optional<Duration> ParseRequestTimeout(std::string_view text) {
   if (text == "ms") return milliseconds(*number);
   if (text == "m") return minutes(std::min<int64_t>(*number, 60'000'000));
   return std::nullopt;
+}
+
+std::optional<Duration> ParseEnvoyTimeout(std::string_view text) {
+  constexpr size_t kDigitsMost = 9;
+  const std::optional<int64_t> number = TakeDigits(text, kDigitsMost);
+  if (!number || *number == 0 || !text.empty()) return std::nullopt;
+  return std::chrono::milliseconds(*number);
 }
 
 }  // namespace rouse::proxy

@@ -19,17 +19,21 @@ struct Deadlines {
   TimePoint exchange = kNever;  ///< of the client or the workload's request-timeout; kNever: none
   TimePoint grpc = kNever;      ///< what `grpc-timeout` said
   TimePoint request = kNever;   ///< what `x-request-timeout` said
+  TimePoint envoy = kNever;     ///< what `x-envoy-expected-rq-timeout-ms` of a trusted peer said
 
   /// What of the client's own deadlines is left to forward at `now`.
   [[nodiscard]] RemainingTime Remaining(TimePoint now) const;
 };
 
+/// `trusted`: the proxies in front of us are believed.
 [[nodiscard]] Deadlines DeadlinesOf(const http::RequestHead& head, const WorkloadPolicy& policy,
-                                    TimePoint arrival);
+                                    TimePoint arrival, bool trusted = false);
 
 /// gRPC over HTTP/2, "Timeout": 1 to 8 digits and one of H M S m u n.
 [[nodiscard]] std::optional<Duration> ParseGrpcTimeout(std::string_view text);
 /// `X-Request-Timeout`: 1 to 9 digits, then `ms`, `s` or `m`; bare digits are seconds.
 [[nodiscard]] std::optional<Duration> ParseRequestTimeout(std::string_view text);
+/// Envoy's: 1 to 9 digits, milliseconds; zero is none.
+[[nodiscard]] std::optional<Duration> ParseEnvoyTimeout(std::string_view text);
 
 }  // namespace rouse::proxy

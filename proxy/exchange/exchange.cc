@@ -30,7 +30,8 @@ net::Detached Exchange::Run() {
   Error failure = Route();
   if (failure.ok()) {
     const DemandEntry demand(workload_);  // counted until this scope ends, parked or not
-    deadlines_ = DeadlinesOf(downstream_->head(), workload_->policy(), arrival_);
+    deadlines_ = DeadlinesOf(downstream_->head(), workload_->policy(), arrival_,
+                             context_.options.forward.trusted_hops > 0);
 
     for (bool again = true; again;) {
       Slot slot = context_.admission.TryAcquire(*workload_, avoid_);

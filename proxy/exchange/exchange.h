@@ -68,6 +68,8 @@ class Exchange {
   void Start(http::ServerStream& downstream);
   /// A message that was refused before it became a request.
   void StartRefused(http::ServerStream& downstream, const Error& error);
+  /// A request that came in the clear where TLS is wanted: answered with its https address.
+  void StartRedirect(http::ServerStream& downstream, uint16_t port);
   /// Ends it soon, whatever it waits for: the end of a drain.
   void Abort(const Error& error);
 
@@ -85,6 +87,7 @@ class Exchange {
   void Begin(http::ServerStream& downstream);
   net::Detached Run();
   net::Detached RunRefused(Error error);
+  net::Detached RunRedirect(uint16_t port);
   Error Route();
   [[nodiscard]] bool AnswersItself() const;
 

@@ -50,6 +50,18 @@ void Exchange::CountColdStart() {
   stats.cold_start.Observe(Between(cold_.parked, cold_.first_byte));
 }
 
+void Exchange::StartRedirect(http::ServerStream& downstream, uint16_t port) {
+  Begin(downstream);
+  RunRedirect(port);
+}
+
+net::Detached Exchange::RunRedirect(uint16_t port) {
+  const Ending ending{*this};
+  LocalReply reply;
+  BuildRedirect(downstream_->head(), port, request_id_, values_, reply);
+  co_await SendReply(reply);
+}
+
 void Exchange::Record() {
   AccessRecord* const record = context_.access_log.Next();
   if (record == nullptr) return;

@@ -8,6 +8,7 @@
 #include <absl/container/inlined_vector.h>
 
 #include "common/base/short_copy.h"
+#include "common/net/tls_peer.h"
 
 namespace rouse::proxy {
 namespace {
@@ -30,7 +31,8 @@ constexpr uint64_t kRequestDrop =
     kHopByHop | Bit(HeaderId::kContentLength) | Bit(HeaderId::kHost) | Bit(HeaderId::kExpect) |
     Bit(HeaderId::kProxy) | Bit(HeaderId::kForwarded) | Bit(HeaderId::kXForwardedFor) |
     Bit(HeaderId::kXForwardedProto) | Bit(HeaderId::kXForwardedHost) |
-    Bit(HeaderId::kXForwardedPort) | Bit(HeaderId::kXRequestId) | Bit(HeaderId::kVia) |
+    Bit(HeaderId::kXForwardedPort) | Bit(HeaderId::kXForwardedClientCert) |
+    Bit(HeaderId::kXEnvoyTimeout) | Bit(HeaderId::kXRequestId) | Bit(HeaderId::kVia) |
     Bit(HeaderId::kGrpcTimeout) | Bit(HeaderId::kXRequestTimeout);
 
 /// Request, from an untrusted peer (K05).
@@ -177,7 +179,8 @@ std::string_view Appended(const HeaderMap& fields, HeaderId id, std::string_view
     value = Trim(value);
     if (!value.empty()) joined = joined.empty() ? value : values.Concat({joined, ", ", value});
   });
-  return joined.empty() ? last : values.Concat({joined, ", ", last});
+  if (joined.empty() || last.empty()) return joined.empty() ? last : joined;
+  return values.Concat({joined, ", ", last});
 }
 
 /// The part of X-Forwarded-For behind the last malformed entry (K06), and then the peer.
@@ -278,6 +281,15 @@ void AddForwardingFields(const http::RequestHead& head, const http::PeerInfo& pe
             TrustedOr(fields, HeaderId::kXForwardedHost, trusted, head.authority));
   patch.Add(HeaderId::kXForwardedPort, TrustedOr(fields, HeaderId::kXForwardedPort, trusted,
                                                  Decimal(peer.local_port, values)));
+  // Who the client is by its certificate: what it says itself counts for nothing (TLS has said it).
+  const std::string_view certificate = peer.tls_peer != nullptr
+                                           ? std::string_view(peer.tls_peer->client_certificate)
+                                           : std::string_view();
+  if (trusted && fields.has(HeaderId::kXForwardedClientCert))
+    patch.Add(HeaderId::kXForwardedClientCert,
+              Appended(fields, HeaderId::kXForwardedClientCert, certificate, values));
+  else if (!certificate.empty())
+    patch.Add(HeaderId::kXForwardedClientCert, certificate);
   patch.Add(HeaderId::kForwarded,
             trusted ? Appended(fields, HeaderId::kForwarded, element, values) : element);
 }
@@ -388,6 +400,10 @@ void PatchRequest(const http::RequestHead& head, const http::PeerInfo& peer,
     const auto left = static_cast<uint64_t>(std::max<int64_t>(1, Milliseconds(remaining.request)));
     patch.Add(HeaderId::kXRequestTimeout, values.Concat({Decimal(left, values), "ms"}));
   }
+  if (remaining.envoy > Duration::zero())
+    patch.Add(HeaderId::kXEnvoyTimeout,
+              Decimal(static_cast<uint64_t>(std::max<int64_t>(1, Milliseconds(remaining.envoy))),
+                      values));
   if (fields.has(HeaderId::kMaxForwards) && head.method == "OPTIONS")
     CountDownMaxForwards(fields, values, patch);
 }

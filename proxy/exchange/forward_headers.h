@@ -79,6 +79,7 @@ class ValueStore {
 struct RemainingTime {
   Duration grpc{};
   Duration request{};
+  Duration envoy{};
 };
 
 /// The client's id where the peer is trusted and it is valid (1-128 of [A-Za-z0-9._-]), else a

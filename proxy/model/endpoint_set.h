@@ -14,6 +14,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/object_key.h"
+#include "common/net/tls_context.h"
 #include "proxy/model/workload_policy.h"
 
 namespace rouse::proxy {
@@ -60,6 +61,8 @@ struct Endpoint {
   std::vector<std::string> addresses;
   EndpointState state = EndpointState::kReady;
   UpstreamProtocol protocol = UpstreamProtocol::kHttp1;
+  /// How TLS is spoken with it, and whom it must prove to be; null: in the clear.
+  net::TlsClientPtr tls;
   /// For logs and the admin page.
   std::string pod_name;
   ProbeSpec probe;

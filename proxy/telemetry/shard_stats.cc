@@ -15,6 +15,9 @@ constexpr std::string_view kParked = "rouse_proxy_parked_requests";
 constexpr std::string_view kParkedHelp = "Requests waiting for a slot";
 constexpr std::string_view kEndpointsReady = "rouse_proxy_endpoints_ready";
 constexpr std::string_view kEndpointsReadyHelp = "Endpoints that take requests";
+constexpr std::string_view kHandshakes = "rouse_proxy_tls_handshakes_total";
+constexpr std::string_view kHandshakesHelp =
+    "TLS handshakes with clients, by how they ended and the version spoken";
 constexpr std::string_view kErrors = "rouse_proxy_errors_total";
 constexpr std::string_view kErrorsHelp = "Exchanges that ended with an error, by its kind";
 
@@ -60,6 +63,10 @@ void ShardStats::Merge(const ShardStats& other) {
   ROUSE_SHARD_COUNTERS(ROUSE_MERGE)
   ROUSE_SHARD_GAUGES(ROUSE_MERGE)
 #undef ROUSE_MERGE
+  tls_12.Merge(other.tls_12);
+  tls_13.Merge(other.tls_13);
+  tls_timeouts.Merge(other.tls_timeouts);
+  for (size_t i = 0; i < net::kTlsFailures; ++i) tls_failures[i].Merge(other.tls_failures[i]);
   for (size_t i = 0; i < kErrorKinds; ++i) errors[i].Merge(other.errors[i]);
 }
 
@@ -68,6 +75,16 @@ void ShardStats::AddTo(obs::MetricPage& page) const {
   ROUSE_SHARD_COUNTERS(ROUSE_ADD)
   ROUSE_SHARD_GAUGES(ROUSE_ADD)
 #undef ROUSE_ADD
+  const auto handshakes = [&page](std::string_view result, std::string_view version,
+                                  const obs::Counter& count) {
+    const obs::Labels labels = {{"result", std::string(result)}, {"version", std::string(version)}};
+    if (count.value > 0) page.Add(kHandshakes, kHandshakesHelp, labels, count);
+  };
+  handshakes("ok", "1.2", tls_12);
+  handshakes("ok", "1.3", tls_13);
+  handshakes("timeout", "", tls_timeouts);
+  for (size_t i = 1; i < net::kTlsFailures; ++i)
+    handshakes(net::NameOf(static_cast<net::TlsFailure>(i)), "", tls_failures[i]);
   for (size_t i = 1; i < kErrorKinds; ++i) {
     if (errors[i].value == 0) continue;
     const std::string kind(CodeOf(static_cast<ErrorKind>(i)));
@@ -83,6 +100,7 @@ std::string MetricTable() {
 #define ROUSE_ROW(field, name, help) rows.push_back({name, "gauge", "", help});
   ROUSE_SHARD_GAUGES(ROUSE_ROW)
 #undef ROUSE_ROW
+  rows.push_back({kHandshakes, "counter", "result, version", kHandshakesHelp});
   rows.push_back({kErrors, "counter", "kind", kErrorsHelp});
 #define ROUSE_ROW(field, name, help) rows.push_back({name, "counter", "workload", help});
   ROUSE_WORKLOAD_COUNTERS(ROUSE_ROW)

@@ -4,7 +4,7 @@
 // Owner:     each shard one ShardStats, each Workload one WorkloadStats; copies are merged for the
 //            page.
 // Shard:     one; the merged copy belongs to the control side.
-// Limits:    labels: workload, code class, error kind. Never path, client or pod.
+// Limits:    labels: workload, code class, error kind, TLS version. Never path, client or pod.
 
 #include <array>
 #include <cstddef>
@@ -14,6 +14,7 @@
 
 #include "common/base/error.h"
 #include "common/base/object_key.h"
+#include "common/net/tls_transport.h"
 #include "common/obs/metrics.h"
 
 namespace rouse::proxy {
@@ -23,6 +24,9 @@ namespace rouse::proxy {
   X(connections, "rouse_proxy_downstream_connections_total", "Client connections accepted")        \
   X(connections_refused, "rouse_proxy_downstream_connections_refused_total",                       \
     "Client connections closed at once over a limit")                                              \
+  X(proxy_headers_refused, "rouse_proxy_proxy_headers_refused_total",                              \
+    "Connections closed for a bad PROXY header")                                                   \
+  X(tls_resumed, "rouse_proxy_tls_resumptions_total", "TLS sessions resumed")                      \
   X(accept_errors, "rouse_proxy_accept_errors_total", "accept calls that failed")                  \
   X(dials, "rouse_proxy_upstream_dials_total", "Connections opened to pods")                       \
   X(dial_failures, "rouse_proxy_upstream_dial_failures_total", "Connections to pods that failed")  \
@@ -98,6 +102,10 @@ struct ShardStats {
 #define ROUSE_FIELD(field, name, help) obs::Gauge field;
   ROUSE_SHARD_GAUGES(ROUSE_FIELD)
 #undef ROUSE_FIELD
+  obs::Counter tls_12;  ///< handshakes that succeeded, by version
+  obs::Counter tls_13;
+  obs::Counter tls_timeouts;
+  std::array<obs::Counter, net::kTlsFailures> tls_failures;
   std::array<obs::Counter, kErrorKinds> errors;  ///< exchanges that ended with an error, by kind
 
   void Merge(const ShardStats& other);

@@ -6,6 +6,7 @@
 #include "common/net/connector.h"
 #include "common/net/event.h"
 #include "common/net/socket_address.h"
+#include "common/net/tls_connect.h"
 
 namespace rouse::proxy {
 namespace {
@@ -36,6 +37,8 @@ net::Task<Result<std::unique_ptr<http::ClientConnection>>> Dial(net::Shard& shar
     const TimePoint give_up = std::min(end, Later(shard.now(), patience));
     Result<std::unique_ptr<net::Transport>> transport =
         co_await net::Connect(shard, *address, give_up);
+    if (transport && endpoint.tls)
+      transport = co_await net::TlsConnect(shard, std::move(*transport), endpoint.tls, end);
     if (transport) {
       co_return std::unique_ptr<http::ClientConnection>(
           std::make_unique<http::H1Client>(shard, std::move(*transport), options.http));

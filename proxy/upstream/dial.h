@@ -1,9 +1,10 @@
 #pragma once
-// What:      Dial, a connection to an endpoint: connect, settle the protocol.
+// What:      Dial, a connection to an endpoint: connect, shake hands, settle the protocol.
 // Owner:     the caller owns what comes out, and sees to it that `endpoint` outlives the call. One
 //            shard.
 // Limits:    DialOptions::connect_timeout for all tries together.
-// Invariant: errors are those of net::Connect; retry_safe, since nothing was sent.
+// Invariant: errors are those of net::Connect and net::TlsConnect; retry_safe, since no request
+//            was sent.
 
 #include <memory>
 

@@ -18,7 +18,7 @@ namespace {
 constexpr std::string_view kUserAgent = "kube-probe/rouse";
 
 bool Eligible(const Endpoint& spec) {
-  return spec.probe.kind != ProbeSpec::Kind::kNone && !spec.probe.tls && !spec.addresses.empty();
+  return spec.probe.kind != ProbeSpec::Kind::kNone && !spec.addresses.empty();
 }
 
 std::string AuthorityOf(const Endpoint& spec) {
@@ -31,7 +31,11 @@ std::string AuthorityOf(const Endpoint& spec) {
 
 EarlyProbe::EarlyProbe(net::Shard& shard, const EarlyProbeOptions& options, const DialOptions& dial,
                        ShardStats& stats, EarlyProbeWires wires)
-    : shard_(shard), options_(options), dial_(dial), stats_(stats), wires_(std::move(wires)) {}
+    : shard_(shard), options_(options), dial_(dial), stats_(stats), wires_(std::move(wires)) {
+  auto unverified = net::TlsClientContext::Make({.verify = false});
+  CHECK(unverified.ok());
+  unverified_ = *std::move(unverified);
+}
 
 EarlyProbe::~EarlyProbe() { CHECK(running_.empty()); }
 
@@ -84,7 +88,12 @@ net::Task<bool> EarlyProbe::Try(uint32_t place, EndpointRef endpoint) {
 
 /// `target` is a copy: a snapshot may replace the endpoint's meanwhile.
 net::Task<EarlyProbe::Answer> EarlyProbe::Ask(Endpoint target) {
-  const bool same_port = target.key.port == target.probe.port;
+  const net::TlsClientPtr traffic = target.tls;
+  if (!target.probe.tls)
+    target.tls = nullptr;
+  else if (!traffic || traffic->verify())
+    target.tls = unverified_;
+  const bool same = target.key.port == target.probe.port && target.tls == traffic;
   target.key.port = target.probe.port;
   const TimePoint deadline = Later(shard_.now(), target.probe.timeout);
   Answer answer;
@@ -99,7 +108,7 @@ net::Task<EarlyProbe::Answer> EarlyProbe::Ask(Endpoint target) {
     answer.ready = co_await AskHttp(stream, target, deadline);
     stream.Finish();
   }
-  const bool fit = answer.ready && same_port && connection->streams_free() > 0;
+  const bool fit = answer.ready && same && connection->streams_free() > 0;
   if (fit) answer.connection = std::move(connection);
   co_return answer;
 }

@@ -1,6 +1,7 @@
 #pragma once
 // What:      EarlyProbe: asks starting endpoints what their own readiness probe would ask, before
-//            Kubernetes says so (15.5): httpGet and tcpSocket, plain.
+//            Kubernetes says so (15.5): httpGet, by https unverified as the kubelet does, and
+//            tcpSocket.
 // Owner:     DataPlane; outlives every run (Stop, then idle()). One shard; each pod is probed by
 //            one shard.
 // Limits:    EarlyProbeOptions; one run per endpoint.
@@ -41,7 +42,7 @@ struct EarlyProbeWires {
   /// Somebody waits for the workload.
   absl::AnyInvocable<bool(uint32_t place)> wanted;
   absl::AnyInvocable<void(uint32_t place, const EndpointKey&)> on_ready;
-  /// A connection that requests may use: same port as the traffic, plain, idle.
+  /// A connection that requests may use: port, scheme and verification as theirs, idle.
   absl::AnyInvocable<void(const EndpointRef&, std::unique_ptr<http::ClientConnection>)>
       on_probe_connection;
   /// A slot of a limited endpoint that became ready by another way is free again.
@@ -80,6 +81,7 @@ class EarlyProbe {
   const DialOptions& dial_;
   ShardStats& stats_;
   EarlyProbeWires wires_;
+  net::TlsClientPtr unverified_;
   absl::flat_hash_set<const LocalEndpoint*> running_;
   bool stopping_ = false;
 };

@@ -19,6 +19,8 @@ struct Pool::Connection {
   Connection* next = nullptr;   ///< in the list of all
   Connection* previous = nullptr;
   TimePoint idle_since{};
+  /// By which rules TLS is spoken; the connection keeps them alive.
+  const void* identity = nullptr;
   ConnectionState state = ConnectionState::kBusy;
   bool leased = false;
   bool counted = false;  ///< in EndpointSlots::open
@@ -121,6 +123,7 @@ Pool::Connection& Pool::NewConnection(LocalEndpoint& endpoint,
   connection->pool = this;
   connection->home = &home;
   connection->wire = std::move(wire);
+  connection->identity = endpoint.spec->tls.get();
   connection->wire->OnChange({&Told, connection});
   connection->next = home.all;
   if (home.all != nullptr) home.all->previous = connection;
@@ -186,7 +189,8 @@ void Pool::Told(void* context, bool usable) {
 void Pool::MakeIdle(Connection& connection) {
   Connections& home = *connection.home;
   const bool wanted = connection.counted && home.shared->place_wanted();
-  const bool keep = keep_idle_ && !wanted && !home.endpoint->leaving &&
+  const bool same_identity = connection.identity == home.endpoint->spec->tls.get();
+  const bool keep = keep_idle_ && same_identity && !wanted && !home.endpoint->leaving &&
                     home.idle < limits_.idle_per_endpoint_max && idle_ < limits_.idle_max;
   if (!keep) {
     connection.state = ConnectionState::kDead;

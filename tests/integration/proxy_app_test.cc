@@ -22,7 +22,7 @@ struct AppRig {
         shard(9, clock, 1, {}),
         upstream(shard) {
     config.shards = 2;
-    config.serving.listen = {"127.0.0.1:0"};
+    config.serving.listeners.listen = {"127.0.0.1:0"};
     config.serving.access_log = access_log;
     app.emplace(network->loop(), log, config, 1);
     snapshots.emplace(StaticSnapshots::Handles{

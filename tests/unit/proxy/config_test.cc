@@ -9,6 +9,7 @@
 #include "common/app/options.h"
 #include "proxy/static_view.h"
 #include "proxy/telemetry/shard_stats.h"
+#include "proxy/tls_material.h"
 #include "proxy/upstream/slot_table.h"
 
 namespace rouse::proxy {
@@ -65,7 +66,8 @@ TEST_CASE("the static file is read as the design writes it") {
   INFO(read.parsed.err);
   REQUIRE(read.parsed.run);
   const Config& config = read.config;
-  CHECK(config.serving.listen == std::vector<std::string>{"127.0.0.1:8080", "127.0.0.2:8080"});
+  CHECK(config.serving.listeners.listen ==
+        std::vector<std::string>{"127.0.0.1:8080", "127.0.0.2:8080"});
   CHECK(config.serving.health == "127.0.0.1:8081");
   CHECK(config.shards == 2);
   CHECK(config.fixed.has_value());
@@ -78,7 +80,7 @@ TEST_CASE("the static file is read as the design writes it") {
 TEST_CASE("a flag beats the file") {
   const Outcome read = Read(kFile, {"--listen=127.0.0.1:1", "--shards=1"});
   REQUIRE(read.parsed.run);
-  CHECK(read.config.serving.listen == std::vector<std::string>{"127.0.0.1:1"});
+  CHECK(read.config.serving.listeners.listen == std::vector<std::string>{"127.0.0.1:1"});
   CHECK(read.config.shards == 1);
 }
 
@@ -148,7 +150,7 @@ TEST_CASE("the README's tables are what the program prints") {
   app::Options options("rouse-proxy", "0", "test");
   AddOptions(options, config);
   CHECK(readme.find(options.HelpMarkdown()) != std::string::npos);
-  CHECK(readme.find(MetricTable()) != std::string::npos);
+  CHECK(readme.find(MetricTable() + TlsMaterial::MetricTable()) != std::string::npos);
 }
 
 }  // namespace

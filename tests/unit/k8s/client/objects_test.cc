@@ -8,6 +8,7 @@
 #include "k8s/objects/lease.h"
 #include "k8s/objects/object_meta.h"
 #include "k8s/objects/scale.h"
+#include "k8s/objects/secret.h"
 #include "k8s/objects/service.h"
 #include "k8s/objects/timestamp.h"
 
@@ -266,6 +267,18 @@ TEST_CASE("paths name group, version, namespace and subresource") {
         "/apis/discovery.k8s.io/v1/namespaces/n/endpointslices");
   CHECK(ObjectPath(Deployment::kType, {"n", "d"}, "scale") ==
         "/apis/apps/v1/namespaces/n/deployments/d/scale");
+}
+
+TEST_CASE("a TLS Secret is decoded from base64") {
+  const auto secret =
+      Secret::Decode(R"({"metadata":{"name":"cert","namespace":"a"},"type":"kubernetes.io/tls",)"
+                     R"("data":{"tls.crt":"Y2VydA==","tls.key":"a2V5"}})");
+  REQUIRE(secret.ok());
+  CHECK(secret->meta.key() == ObjectKey{"a", "cert"});
+  CHECK(secret->certificate == "cert");
+  CHECK(secret->key == "key");
+  CHECK_FALSE(Secret::Decode(R"({"data":{"tls.crt":"%%%","tls.key":""}})").ok());
+  CHECK_FALSE(Secret::Decode("[").ok());
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "proxy/control/cluster_view.h"
+#include "tests/support/net/test_pki.h"
 
 namespace rouse::proxy {
 namespace {
@@ -277,6 +278,49 @@ TEST_CASE("what may be probed early is what the kubelet's answer would rest on a
   target = TargetWithProbe();
   target.containers[0].readiness_probe->kind = k8s::ProbeSpec::Kind::kTcpSocket;
   CHECK(kind(target) == ProbeSpec::Kind::kTcpSocket);
+}
+
+TEST_CASE("TLS towards pods follows the port and the annotations, and stays the same object") {
+  net::testing::TestAuthority authority;
+  SnapshotOptions options;
+  options.upstream_tls.ca_pem = authority.pem();
+  Cluster cluster(std::move(options));
+  const auto tls = [&](const std::string& port, const std::string& protocol,
+                       const std::string& wanted) {
+    k8s::Service service = cluster.Service("hello", 1);
+    service.ports[0].name = port;
+    service.ports[0].app_protocol = protocol;
+    if (!wanted.empty()) service.meta.annotations["rouse.dev/upstream-tls"] = wanted;
+    cluster.view.services().OnUpsert(service);
+    k8s::EndpointSlice slice =
+        cluster.Slice("hello", "hello-1", {Cluster::Pod("a", "10.0.0.7", true)});
+    slice.ports[0].name = port;
+    cluster.view.slices().OnUpsert(slice);
+    const SnapshotPtr snapshot = cluster.Build();
+    const EndpointSet& set = cluster.SetOf(snapshot, "hello");
+    return set.endpoints.empty() ? std::nullopt : std::optional(set.endpoints[0].tls);
+  };
+  CHECK(*tls("http", "", "") == nullptr);
+  CHECK(*tls("https", "", "off") == nullptr);
+  const net::TlsClientPtr by_name = *tls("https", "", "");
+  REQUIRE(by_name != nullptr);
+  CHECK(by_name->verify());
+  CHECK(by_name->server_name() == "hello.default.svc");
+  CHECK(*tls("web", "https", "") == by_name);
+  CHECK(*tls("http", "", "verify") == by_name);
+  REQUIRE(*tls("https", "", "insecure") != nullptr);
+  CHECK_FALSE((*tls("https", "", "insecure"))->verify());
+  CHECK_FALSE(tls("https", "", "perhaps").has_value());  // rather none than in the clear
+  CHECK(cluster.builder_.problems().size() == 1);
+}
+
+TEST_CASE("the hosts that a Service has won are its own") {
+  Cluster cluster;
+  cluster.view.services().OnUpsert(cluster.Service("old", 9, "a.example"));
+  cluster.view.services().OnUpsert(cluster.Service("young", 1, "a.example,b.example/x"));
+  (void)cluster.Build();
+  CHECK(cluster.builder_.owned().at({"default", "old"}) == std::vector<std::string>{"a.example"});
+  CHECK(cluster.builder_.owned().at({"default", "young"}) == std::vector<std::string>{"b.example"});
 }
 
 }  // namespace

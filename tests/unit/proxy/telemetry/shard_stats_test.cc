@@ -66,6 +66,7 @@ TEST_CASE("Every metric of the page is a row of the table, once, with help") {
   workload.requests[0].Add(1);
   ShardStats shard;
   shard.errors[1].Add(1);
+  shard.tls_13.Add(1);
   obs::MetricPage page;
   workload.AddTo(page, {"ns", "fn"});
   shard.AddTo(page);

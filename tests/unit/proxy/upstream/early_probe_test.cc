@@ -209,7 +209,6 @@ TEST_CASE("Probing ends when Kubernetes has spoken") {
 TEST_CASE("What may not be asked is not asked") {
   Rig rig(ProbeSpec::Kind::kHttpGet);
   SECTION("no probe") { rig.spec().probe.kind = ProbeSpec::Kind::kNone; }
-  SECTION("over TLS") { rig.spec().probe.tls = true; }
   SECTION("nobody waits") { rig.wanted = false; }
   SECTION("stopped") { rig.probe.Stop(); }
   rig.probe.Start(0, rig.endpoint);
