@@ -14,6 +14,7 @@ haproxy="haproxy"
 h2o="h2o"
 nghttpx="nghttp2-proxy nghttp2-client"
 pip="python3 python3-pip"
+scan="sslscan testssl.sh openssl python3 python3-venv iproute2"
 sanitize="clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev"
 
 wanted=
