@@ -141,7 +141,8 @@ def main():
                        f'workloads: [{{name: ns/fn, endpoints: ["127.0.0.1:{pod.server_port}"]}}]\n'
                        'routes: [{host: "*", path: /, workload: ns/fn}]\n')
         with open(os.path.join(folder, "log"), "w", encoding="utf-8") as log:
-            proxy = subprocess.Popen([os.path.join(args.bin, "rouse-proxy"), "--config", config], stderr=log)
+            proxy = subprocess.Popen([os.path.join(args.bin, "rouse-proxy"), "--config", config],
+                                     stdout=subprocess.DEVNULL, stderr=log)
         stop = threading.Event()
         clients = [Client(port, os.path.join(folder, "ca.pem"), names, stop) for _ in range(4)]
         try:

@@ -32,6 +32,14 @@ TEST_CASE("x-request-timeout takes milliseconds, seconds and minutes") {
   }
 }
 
+TEST_CASE("Envoy's timeout is milliseconds, and zero is none") {
+  CHECK(ParseEnvoyTimeout("250") == 250ms);
+  for (const char* bad : {"", "0", "-1", "1.5", "15s", "1234567890"}) {
+    INFO(bad);
+    CHECK_FALSE(ParseEnvoyTimeout(bad).has_value());
+  }
+}
+
 TEST_CASE("the earliest of client's and workload's deadlines counts, and holding ends by itself") {
   const TimePoint start = TimePoint(100s);
   WorkloadPolicy policy;
@@ -52,6 +60,13 @@ TEST_CASE("the earliest of client's and workload's deadlines counts, and holding
     CHECK(deadlines.Remaining(start + 3s).grpc == 7s);
     CHECK(deadlines.Remaining(start + 3s).request == 4s);
     CHECK(deadlines.Remaining(start + 20s).request > 0s);  // passed: still said, as almost nothing
+  }
+  SECTION("Envoy's timeout, where it is believed") {
+    const ParsedRequest request("x-envoy-expected-rq-timeout-ms: 1500\r\n");
+    CHECK(DeadlinesOf(request.head, policy, start).exchange == kNever);
+    const Deadlines deadlines = DeadlinesOf(request.head, policy, start, true);
+    CHECK(deadlines.exchange == start + 1500ms);
+    CHECK(deadlines.Remaining(start + 1s).envoy == 500ms);
   }
   SECTION("what cannot be read is ignored") {
     const ParsedRequest request("grpc-timeout: soon\r\n");

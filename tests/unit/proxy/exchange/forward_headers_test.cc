@@ -1,5 +1,6 @@
 #include "proxy/exchange/forward_headers.h"
 
+#include "common/net/tls_peer.h"
 #include "tests/unit/proxy/exchange/heads.h"
 
 namespace rouse::proxy {
@@ -7,8 +8,8 @@ namespace {
 
 using testing::FieldOf;
 using testing::ParsedRequest;
-using testing::Written;
 using testing::ParsedResponse;
+using testing::Written;
 
 const http::PeerInfo kPeer{.address = "192.0.2.7", .port = 5, .local_port = 8080, .tls = false};
 
@@ -51,6 +52,10 @@ TEST_CASE("each field is forwarded, dropped or replaced as its rule says") {
       {"K05", "X-Original-URL: /admin\r\n", "x-original-url", "", "/admin"},
       {"K05", "X-Rewrite-URL: /admin\r\n", "x-rewrite-url", "", "/admin"},
       {"K05", "X-Envoy-Internal: true\r\n", "x-envoy-internal", "", "true"},
+      {"who a client is by its certificate", "X-Forwarded-Client-Cert: Hash=1\r\n",
+       "x-forwarded-client-cert", "", "Hash=1"},
+      {"a deadline goes on as what is left of it", "X-Envoy-Expected-Rq-Timeout-Ms: 5\r\n",
+       "x-envoy-expected-rq-timeout-ms", "", ""},
       {"K05", "X-Rouse-Anything: 1\r\n", "x-rouse-anything", "", ""},
       {"K06, several lines", "X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\n",
        "x-forwarded-for", "192.0.2.7", "1.1.1.1, 2.2.2.2, 192.0.2.7"},
@@ -158,6 +163,29 @@ TEST_CASE("what is left of the client's deadlines is forwarded in its own form")
   CHECK(GrpcTimeoutText(std::chrono::hours(1), values) == "3600000m");
   CHECK(GrpcTimeoutText(std::chrono::hours(1000), values) == "3600000S");
   CHECK(GrpcTimeoutText(Duration(1), values) == "1u");
+}
+
+TEST_CASE("a client's certificate is told by us; a trusted proxy's word of another stands before") {
+  net::TlsPeer tls;
+  tls.client_certificate = "Hash=ours";
+  http::PeerInfo peer = kPeer;
+  peer.tls = true;
+  peer.tls_peer = &tls;
+  const ParsedRequest request("X-Forwarded-Client-Cert: Hash=theirs\r\n");
+  const auto told = [&](const ForwardPolicy& policy) {
+    return FieldOf(Forwarded(request, policy, peer), "x-forwarded-client-cert");
+  };
+  CHECK(told({}) == "Hash=ours");
+  CHECK(told({.trusted_hops = 1}) == "Hash=theirs, Hash=ours");
+  tls.client_certificate.clear();
+  CHECK(told({}).empty());
+}
+
+TEST_CASE("what is left of Envoy's timeout is told in its own field") {
+  const ParsedRequest request("");
+  const std::string text =
+      Forwarded(request, {.trusted_hops = 1}, kPeer, {.envoy = std::chrono::milliseconds(1500)});
+  CHECK(FieldOf(text, "x-envoy-expected-rq-timeout-ms") == "1500");
 }
 
 TEST_CASE("responses lose what belongs to the hop, and what only we may say") {
