@@ -62,7 +62,6 @@ def sslyze():
     check("sslyze: no ROBOT", "NOT_VULNERABLE" in flag("robot", "robot_result"), flag("robot", "robot_result"))
     check("sslyze: no client renegotiation",
           not flag("session_renegotiation", "is_vulnerable_to_client_renegotiation_dos"))
-    check("sslyze: no early data", not flag("tls_1_3_early_data", "supports_early_data"))
 
 
 def lite():
