@@ -120,7 +120,7 @@ backend b
 
 
 def keep_alive(port, seconds):
-    out = subprocess.run(["wrk", "-t1", "-c32", f"-d{seconds}s", f"https://127.0.0.1:{port}/"],
+    out = subprocess.run(["wrk", "-t1", "-c32", f"-d{seconds}s", f"https://localhost:{port}/"],
                          capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in out or "Socket errors" in out:
         raise SystemExit(out)
