@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that a purpose needs, and only those that are missing.
-#   third_party/install.sh build|test|bench|sanitize|tour|nginx|haproxy|h2o|nghttpx|pip ...
+#   third_party/install.sh build|test|bench|sanitize|tour|nginx|haproxy|h2o|nghttpx|pip|scan ...
 # Reasons, least versions and licences: README.md beside this file. Quiet where nothing is missing.
 set -euo pipefail
 
@@ -20,7 +20,7 @@ sanitize="clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev"
 wanted=
 for purpose in "$@"; do
   case "$purpose" in
-    build | test | tour | bench | sanitize | nginx | haproxy | h2o | nghttpx | pip) wanted+=" ${!purpose}" ;;
+    build | test | tour | bench | sanitize | nginx | haproxy | h2o | nghttpx | pip | scan) wanted+=" ${!purpose}" ;;
     *) echo "install.sh: '$purpose' is no purpose; the head of this file lists them" >&2; exit 2 ;;
   esac
 done
