@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <utility>
 
+#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 #include <unistd.h>
 
@@ -65,8 +66,10 @@ void Reports::Start() {
     if (at.ok()) origins.push_back({.host = at->host, .port = at->port, .tls = std::nullopt});
   }
   if (!config_.autoscaler_token_file.empty()) {
-    absl::StatusOr<std::string> token = k8s::ReadSmallFile(config_.autoscaler_token_file);
-    if (token.ok()) reporter_.SetToken(*std::move(token));
+    reporter_.SetToken([file = config_.autoscaler_token_file] {
+      const absl::StatusOr<std::string> text = k8s::ReadSmallFile(file);
+      return text.ok() ? std::string(absl::StripAsciiWhitespace(*text)) : std::string();
+    });
   }
   if (!origins.empty()) reporter_.SetAutoscalers(std::move(origins));
   reporter_.Start();

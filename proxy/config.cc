@@ -151,7 +151,7 @@ void AddCluster(app::Options& options, Config& config) {
                   "NAMESPACE/NAME of the Service whose pods take reports.");
   options.AddList("autoscalers", &cluster.autoscalers, "HOST:PORT each: where to report.");
   options.AddText("autoscaler-token-file", &cluster.autoscaler_token_file,
-                  "File with the bearer token for reports.");
+                  "File with the bearer token for reports; read at each dial.");
   options.AddText("upstream-ca", &cluster.upstream_ca,
                   "File of the authorities that sign pods' certificates; empty: the system's.");
   options.AddText("upstream-certificate", &cluster.upstream_certificate,

@@ -70,7 +70,8 @@ void StatReporter::Dial(Replica& replica) {
   replica.redial = 0;
   ++counters_.connects;
   control::Headers headers;
-  if (!token_.empty()) headers.push_back({"authorization", "Bearer " + token_});
+  const std::string token = token_ ? token_() : std::string();
+  if (!token.empty()) headers.push_back({"authorization", "Bearer " + token});
   control::MessageHandlers handlers;
   handlers.on_open = [this, &replica] { OnOpen(replica); };
   handlers.on_close = [this, &replica](const absl::Status& why) { OnClosed(replica, why); };

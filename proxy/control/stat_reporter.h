@@ -54,6 +54,7 @@ class StatReporter {
   using Gathered = absl::AnyInvocable<void(std::vector<WorkloadDemand>)>;
   /// Asks the shards for their samples; calls `done` on the control thread.
   using Gather = absl::AnyInvocable<void(Gathered done)>;
+  using TokenSource = absl::AnyInvocable<std::string()>;
 
   /// `proxy` names this proxy in each report.
   StatReporter(control::Network& network, obs::Log& log, std::string proxy, uint64_t seed,
@@ -63,7 +64,8 @@ class StatReporter {
   void Start();
   /// The replicas to report to, from now on. Channels to those that stay are kept.
   void SetAutoscalers(std::vector<control::Origin> origins);
-  void SetToken(std::string token) { token_ = std::move(token); }
+  /// Asked at each dial, since tokens are renewed under us; empty: none is shown.
+  void SetToken(TokenSource source) { token_ = std::move(source); }
 
   /// The workload has nothing and is wanted. Sent at once, and again to each replica that
   /// (re)connects, until EndpointsKnown.
@@ -89,7 +91,7 @@ class StatReporter {
   control::Network& network_;
   obs::Log& log_;
   std::string proxy_;
-  std::string token_;
+  TokenSource token_;
   Random random_;
   Gather gather_;
   ReporterLimits limits_;

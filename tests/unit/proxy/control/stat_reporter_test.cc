@@ -152,20 +152,23 @@ TEST_CASE(
   CHECK(again.reports[0].stats.empty());
 }
 
-TEST_CASE("a lost replica is dialled again, and a removed one is left alone") {
+TEST_CASE(
+    "a lost replica is dialled again with the token of then, and a removed one is left alone") {
   Bench bench;
   Autoscaler a(bench.network, "10.0.0.1", 1);
-  bench.reporter.SetToken("secret");
+  std::string token = "secret";
+  bench.reporter.SetToken([&] { return token; });
   std::vector<bool> told;
   bench.reporter.OnConnected([&](bool some) { told.push_back(some); });
   bench.reporter.Start();
   bench.ReportTo({1});
   bench.network.RunFor(milliseconds(10));
+  token = "renewed";
   bench.network.Cut("*");
   bench.network.RunFor(seconds(3));
   CHECK(bench.reporter.connected() == 1);
   CHECK(told == std::vector<bool>{true, false, true});
-  CHECK(a.tokens == std::vector<std::string>{"Bearer secret", "Bearer secret"});
+  CHECK(a.tokens == std::vector<std::string>{"Bearer secret", "Bearer renewed"});
   bench.ReportTo({});
   bench.network.RunFor(seconds(3));
   CHECK(bench.reporter.connected() == 0);
