@@ -22,7 +22,14 @@ std::string NewIdentity(uint64_t seed) {
   return absl::StrCat(host, "_", absl::Hex(SeedOf(seed, 99), absl::kZeroPad16));
 }
 
-IntakeAuth NewAuth(const IntakeConfig& intake) {
+std::string AccountOf(const IntakeConfig& intake) {
+  const std::optional<ObjectKey> account = ObjectKey::Parse(intake.service_account);
+  if (!account) return {};
+  return absl::StrCat("system:serviceaccount:", account->ns, ":", account->name);
+}
+
+IntakeAuth NewAuth(const IntakeConfig& intake, TokenReviews& reviews) {
+  if (intake.auth == "token-review") return IntakeAuth(reviews);
   return IntakeAuth(intake.auth == "none" ? std::string() : intake.token_file);
 }
 
@@ -41,11 +48,15 @@ App::App(control::Network& network, k8s::ApiClient& client, obs::Log& log, const
               [this] { return leading(); }),
       loop_(network.loop(), demand_, writer_, journal_, log, config.loop,
             [this] { return leading(); }),
-      intake_(network.loop(), demand_, log, NewAuth(config.intake), config.intake.limits,
+      reviews_(client, config.intake.audience, AccountOf(config.intake)),
+      intake_(network.loop(), demand_, log, NewAuth(config.intake, reviews_), config.intake.limits,
               [this](const ObjectKey& workload, const wire::Stat& stat) {
                 loop_.OnDemand(workload, stat);
               }),
       events_(client, SeedOf(seed, 2)),
+      rivals_([this](const ObjectKey& workload, const std::string& rival) {
+        OnRival(workload, rival);
+      }),
       policies_(config.policy, log, PolicyHandlers()),
       endpoints_([this](const ObjectKey& service) { OnEndpoints(service); },
                  [this] { OnListed(); }),
@@ -53,7 +64,8 @@ App::App(control::Network& network, k8s::ApiClient& client, obs::Log& log, const
       service_watcher_(client, log, SeedOf(seed, 3), policies_, config.cluster.ns,
                        k8s::kEnabledSelector),
       slice_watcher_(client, log, SeedOf(seed, 4), endpoints_, config.cluster.ns,
-                     k8s::kEnabledSelector) {}
+                     k8s::kEnabledSelector),
+      rival_watcher_(client, log, SeedOf(seed, 7), rivals_, config.cluster.ns, "") {}
 
 App::~App() = default;
 
@@ -61,6 +73,7 @@ absl::Status App::Start() {
   if (absl::Status listening = Listen(); !listening.ok()) return listening;
   service_watcher_.Start();
   slice_watcher_.Start();
+  rival_watcher_.Start();
   StartProxyWatch();
   StartLeader();
   loop_.Start();
@@ -94,7 +107,7 @@ absl::Status App::Listen() {
 
 void App::StartLeader() {
   const LeaseConfig& lease = config_.lease;
-  if (!lease.elect) return network_.loop().Post([this] { loop_.OnLeadership(true); });
+  if (!lease.elect) return network_.loop().Post([this] { OnLeadership(true); });
   k8s::LeaderOptions options;
   options.lease = {lease.ns.empty() ? client_.credentials().ns() : lease.ns, lease.name};
   options.identity = lease.identity.empty() ? NewIdentity(seed_) : lease.identity;
@@ -103,7 +116,7 @@ void App::StartLeader() {
   options.retry_period = lease.retry_period;
   options.call_timeout = std::min(options.call_timeout, lease.renew_deadline / 2);
   leader_ = std::make_unique<k8s::Leader>(client_, log_, SeedOf(seed_, 5), std::move(options),
-                                          [this](bool leads) { loop_.OnLeadership(leads); });
+                                          [this](bool leads) { OnLeadership(leads); });
   leader_->Start();
 }
 
@@ -119,10 +132,17 @@ PolicySource::Handlers App::PolicyHandlers() {
   PolicySource::Handlers handlers;
   handlers.on_workload = [this](WorkloadSpec spec) {
     const ObjectKey key = spec.key;
+    const k8s::ScaleTarget target = spec.target;
+    uids_[key] = spec.uid;
     loop_.OnWorkload(std::move(spec));
+    rivals_.Declare(key, target);
     loop_.OnReady(key, endpoints_.ReadyOf(key));
   };
-  handlers.on_gone = [this](const ObjectKey& key) { loop_.OnWorkloadGone(key); };
+  handlers.on_gone = [this](const ObjectKey& key) {
+    uids_.erase(key);
+    rivals_.Remove(key);
+    loop_.OnWorkloadGone(key);
+  };
   handlers.on_invalid = [this](const k8s::Service& service, const std::string& message) {
     // One replica tells people; the log and the counter are each replica's own.
     if (!leading()) return;
@@ -145,6 +165,28 @@ void App::OnProxies() {
   const std::optional<ObjectKey> service = ObjectKey::Parse(config_.cluster.proxy_service);
   if (!service || !proxy_watcher_->synced()) return;
   demand_.SetListed(proxies_.PodsOf(*service), network_.loop().now());
+}
+
+void App::OnLeadership(bool leads) {
+  loop_.OnLeadership(leads);
+  for (const auto& [workload, rival] : rivals_.found()) TellRival(workload, rival);
+}
+
+void App::OnRival(const ObjectKey& workload, const std::string& rival) {
+  loop_.OnRival(workload, rival);
+  if (!rival.empty()) TellRival(workload, rival);
+}
+
+void App::TellRival(const ObjectKey& workload, const std::string& rival) {
+  if (!leading()) return;
+  k8s::EventSubject subject;
+  subject.ns = workload.ns;
+  subject.name = workload.name;
+  subject.uid = uids_[workload];
+  events_.Warning(subject, "LeftToHPA",
+                  absl::StrCat("HorizontalPodAutoscaler ", rival,
+                               " scales the same object: Rouse leaves it alone, and does not wake "
+                               "it. Delete one of the two."));
 }
 
 void App::OnListed() {

@@ -4,6 +4,7 @@
 // Owner:     main (or a test); network, client and log must outlive it. Control thread.
 // Invariant: Start before anything else; Drain at most once. After Drain nothing is lowered.
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 
 #include "autoscaler/config.h"
 #include "autoscaler/observe/cluster_view.h"
+#include "autoscaler/observe/rivals.h"
 #include "common/control/channel.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
@@ -63,6 +65,9 @@ class App {
   void StartProxyWatch();
   void OnEndpoints(const ObjectKey& service);
   void OnProxies();
+  void OnLeadership(bool leads);
+  void OnRival(const ObjectKey& workload, const std::string& rival);
+  void TellRival(const ObjectKey& workload, const std::string& rival);
   void OnListed();
 
   control::Network& network_;
@@ -76,13 +81,17 @@ class App {
   ScaleWriter writer_;
   Journal journal_;
   ScaleLoop loop_;
+  TokenReviews reviews_;
   IntakeServer intake_;
   k8s::EventRecorder events_;
+  Rivals rivals_;
+  std::map<ObjectKey, std::string> uids_;  ///< of the workloads' Services
   PolicySource policies_;
   ClusterView endpoints_;
   ClusterView proxies_;
   k8s::Watcher<k8s::Service> service_watcher_;
   k8s::Watcher<k8s::EndpointSlice> slice_watcher_;
+  k8s::Watcher<k8s::HorizontalPodAutoscaler> rival_watcher_;
   std::optional<k8s::Watcher<k8s::EndpointSlice>> proxy_watcher_;
   std::unique_ptr<k8s::Leader> leader_;
   std::unique_ptr<control::HttpListener> listener_;

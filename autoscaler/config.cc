@@ -27,10 +27,15 @@ void AddClusterOptions(app::Options& options, ClusterConfig& cluster) {
 void AddIntakeOptions(app::Options& options, IntakeConfig& intake) {
   options.Group("Intake");
   options.AddText("listen", &intake.listen, "Address on which proxies report.");
-  options.AddChoice("intake-auth", &intake.auth, {"none", "token"},
-                    "Who may report: anybody, or whoever shows the token of intake-token-file.");
+  options.AddChoice("intake-auth", &intake.auth, {"none", "token", "token-review"},
+                    "Who may report: anybody, whoever shows the token of intake-token-file, or "
+                    "intake-service-account by a token that the API server reviews.");
   options.AddText("intake-token-file", &intake.token_file,
                   "File with the bearer token of the proxies; read again every 10 s.");
+  options.AddText("intake-audience", &intake.audience,
+                  "Audience for which reviewed tokens must be issued.");
+  options.AddText("intake-service-account", &intake.service_account,
+                  "NAMESPACE/NAME of the proxies' service account; for token-review.");
   options.AddText("intake-tls-certificate", &intake.tls_certificate,
                   "Certificate chain (PEM); empty: plain text.");
   options.AddText("intake-tls-key", &intake.tls_key, "Key of the certificate (PEM).");
@@ -108,6 +113,10 @@ absl::Status CheckIntake(const IntakeConfig& intake) {
   if (intake.auth == "token" && intake.token_file.empty()) {
     return absl::InvalidArgumentError(
         "intake-auth is token, so intake-token-file is needed (or intake-auth none)");
+  }
+  if (intake.auth == "token-review" && !ObjectKey::Parse(intake.service_account)) {
+    return absl::InvalidArgumentError(
+        "intake-auth is token-review, so intake-service-account must be NAMESPACE/NAME");
   }
   if (intake.tls_certificate.empty() != intake.tls_key.empty()) {
     return absl::InvalidArgumentError("intake-tls-certificate and intake-tls-key go together");

@@ -26,8 +26,10 @@ struct ClusterConfig {
 
 struct IntakeConfig {
   std::string listen = "0.0.0.0:8080";
-  std::string auth = "token";  ///< none, token
+  std::string auth = "token";  ///< none, token, token-review
   std::string token_file;
+  std::string audience = "rouse-autoscaler";
+  std::string service_account;  ///< NAMESPACE/NAME of the proxies
   std::string tls_certificate;
   std::string tls_key;
   IntakeLimits limits;

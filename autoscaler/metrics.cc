@@ -25,6 +25,7 @@ enum class M : uint8_t {
   kPanicking,
   kParked,
   kExcess,
+  kRival,
   kActive,
   kDecisions,
   kChanges,
@@ -60,6 +61,8 @@ constexpr std::array<Row, kRows> kTable{{
      "Requests waiting for a pod, by the last reports."},
     {ROUSE_METRIC("excess_burst_capacity"), "workload",
      "Requests that fit beyond demand and the target burst capacity."},
+    {ROUSE_METRIC("left_to_hpa"), "workload",
+     "1 where a HorizontalPodAutoscaler scales the same object, which is left alone."},
     {ROUSE_METRIC("active_workloads"), "", "Workloads that are decided on at each tick."},
     {ROUSE_METRIC("decisions_total"), "", "Decisions made."},
     {ROUSE_METRIC("decision_changes_total"), "reason", "Decisions that changed number or reason."},
@@ -116,6 +119,7 @@ void AddWorkloads(const ScaleLoop& loop, Rows& rows) {
     rows.Set(M::kPanicking, view.decision.panicking ? 1 : 0, labels);
     rows.Set(M::kParked, observed.parked, labels);
     rows.Set(M::kExcess, view.decision.excess_burst_capacity, labels);
+    if (!view.rival.empty()) rows.Set(M::kRival, 1, labels);
   }
 }
 

@@ -1,5 +1,7 @@
 #include "autoscaler/intake/intake_auth.h"
 
+#include <utility>
+
 #include <absl/strings/ascii.h>
 #include <absl/strings/match.h>
 
@@ -13,17 +15,29 @@ bool EqualInConstantTime(std::string_view a, std::string_view b) {
   return differs == 0;
 }
 
-}  // namespace
-
-bool IntakeAuth::Admits(std::optional<std::string_view> authorization, TimePoint now) {
-  if (token_file_.empty()) return true;
-  ReadIfDue(now);
+/// What follows `Bearer `; empty where nothing does.
+std::string_view TokenOf(std::optional<std::string_view> authorization) {
   constexpr std::string_view kScheme = "Bearer ";
-  if (token_.empty() || !authorization || authorization->size() <= kScheme.size()) return false;
+  if (!authorization || authorization->size() <= kScheme.size()) return {};
   // RFC 9110 section 11.1: the scheme's name has no case.
   const absl::string_view scheme(authorization->data(), kScheme.size());
-  if (!absl::EqualsIgnoreCase(scheme, {kScheme.data(), kScheme.size()})) return false;
-  return EqualInConstantTime(authorization->substr(kScheme.size()), token_);
+  if (!absl::EqualsIgnoreCase(scheme, {kScheme.data(), kScheme.size()})) return {};
+  return authorization->substr(kScheme.size());
+}
+
+}  // namespace
+
+std::optional<Verdict> IntakeAuth::Check(std::optional<std::string_view> authorization,
+                                         TimePoint now) {
+  if (reviews_ != nullptr) return reviews_->Known(TokenOf(authorization));
+  if (token_file_.empty()) return Verdict::kAdmit;
+  ReadIfDue(now);
+  const bool same = !token_.empty() && EqualInConstantTime(TokenOf(authorization), token_);
+  return same ? Verdict::kAdmit : Verdict::kRefuse;
+}
+
+void IntakeAuth::Ask(std::string_view authorization, TokenReviews::Decide decide) {
+  reviews_->Ask(TokenOf(authorization), std::move(decide));
 }
 
 void IntakeAuth::ReadIfDue(TimePoint now) {

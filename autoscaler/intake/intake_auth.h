@@ -1,5 +1,6 @@
 #pragma once
-// What:      IntakeAuth, who may report: anybody, or whoever shows the bearer token of a file.
+// What:      IntakeAuth, who may report: anybody, whoever shows the bearer token of a file, or
+//            whose token the API server takes for the proxies'.
 // Owner:     intake_server. Control thread.
 // Limits:    the file is read again kReadEvery at most, so a rotated token counts within that time.
 // Invariant: with a file, an unreadable or empty one admits nobody; the comparison takes the same
@@ -10,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "autoscaler/intake/token_reviews.h"
 #include "common/base/clock.h"
 #include "k8s/credentials.h"
 
@@ -23,8 +25,14 @@ class IntakeAuth {
   explicit IntakeAuth(std::string token_file, k8s::FileReader read = k8s::ReadSmallFile)
       : token_file_(std::move(token_file)), read_(std::move(read)) {}
 
-  /// `authorization` is the header's value.
-  [[nodiscard]] bool Admits(std::optional<std::string_view> authorization, TimePoint now);
+  /// `reviews` must outlive it.
+  explicit IntakeAuth(TokenReviews& reviews) : reviews_(&reviews) {}
+
+  /// `authorization` is the header's value. nullopt: only Ask can tell.
+  [[nodiscard]] std::optional<Verdict> Check(std::optional<std::string_view> authorization,
+                                             TimePoint now);
+  /// Where Check does not know. `decide` runs once and never inline.
+  void Ask(std::string_view authorization, TokenReviews::Decide decide);
 
  private:
   void ReadIfDue(TimePoint now);
@@ -33,6 +41,7 @@ class IntakeAuth {
   k8s::FileReader read_;
   std::string token_;
   std::optional<TimePoint> read_at_;
+  TokenReviews* reviews_ = nullptr;
 };
 
 }  // namespace rouse::autoscaler

@@ -11,6 +11,7 @@ namespace {
 
 // RFC 6455 section 7.4.1.
 constexpr uint16_t kInvalidData = 1007;
+constexpr uint16_t kPolicyViolation = 1008;
 constexpr uint16_t kServiceRestart = 1012;
 constexpr uint16_t kTryAgainLater = 1013;
 
@@ -55,7 +56,13 @@ int IntakeServer::AcceptMessages(const control::IncomingRequest& request) {
     ++counters_.refused;
     return 503;
   }
-  if (auth_.Admits(control::FindHeader(request.headers, "Authorization"), loop_.now())) return 0;
+  const auto authorization = control::FindHeader(request.headers, "Authorization");
+  const std::optional<Verdict> verdict = auth_.Check(authorization, loop_.now());
+  if (!verdict || *verdict == Verdict::kAdmit) return 0;  // unknown: OnMessages asks
+  if (*verdict == Verdict::kUnavailable) {
+    ++counters_.refused;
+    return 503;
+  }
   ++counters_.unauthorized;
   log_.Warn(log_event::kIntakeRefused, {{"peer", request.peer}, {"why", "bearer token"}});
   return 401;
@@ -66,13 +73,37 @@ void IntakeServer::OnMessages(control::IncomingRequest request,
                               absl::AnyInvocable<void(control::MessageHandlers)> set_handlers) {
   ++counters_.accepted;
   const uint64_t id = next_connection_++;
-  connections_[id] = {std::move(channel), std::move(request.peer), {}, false};
+  Connection& connection = connections_[id];
+  connection.channel = std::move(channel);
+  connection.peer = std::move(request.peer);
   control::MessageHandlers handlers;
   handlers.on_message = [this, id](std::string_view message, bool binary) {
     OnMessage(id, message, binary);
   };
   handlers.on_close = [this, id](absl::Status why) { OnClose(id, why); };
   set_handlers(std::move(handlers));
+  const auto authorization = control::FindHeader(request.headers, "Authorization");
+  if (auth_.Check(authorization, loop_.now()) == Verdict::kAdmit) return;
+  connection.reviewed = false;
+  auth_.Ask(authorization.value_or(""), [this, id](Verdict verdict) { OnVerdict(id, verdict); });
+}
+
+void IntakeServer::OnVerdict(uint64_t id, Verdict verdict) {
+  const auto found = connections_.find(id);
+  if (found == connections_.end() || found->second.closing) return;
+  Connection& connection = found->second;
+  if (verdict == Verdict::kUnavailable) {
+    ++counters_.refused;
+    return Refuse(connection, kTryAgainLater, "its token could not be reviewed");
+  }
+  if (verdict == Verdict::kRefuse) {
+    ++counters_.unauthorized;
+    return Refuse(connection, kPolicyViolation, "bearer token");
+  }
+  connection.reviewed = true;
+  for (const std::string& message : std::exchange(connection.held, {})) {
+    if (!connection.closing) File(connection, message);
+  }
 }
 
 void IntakeServer::OnMessage(uint64_t id, std::string_view message, bool binary) {
@@ -84,6 +115,16 @@ void IntakeServer::OnMessage(uint64_t id, std::string_view message, bool binary)
     ++counters_.text;
     return;
   }
+  if (connection.reviewed) return File(connection, message);
+  if (connection.held.size() < limits_.held_max) {
+    connection.held.emplace_back(message);
+    return;
+  }
+  ++counters_.refused;
+  Refuse(connection, kTryAgainLater, "its token is still being reviewed");
+}
+
+void IntakeServer::File(Connection& connection, std::string_view message) {
   const absl::StatusOr<wire::Report> report = wire::Decode(message);
   if (!report.ok()) {
     ++counters_.malformed;

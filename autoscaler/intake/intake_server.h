@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <absl/functional/any_invocable.h>
 
@@ -23,6 +24,7 @@ namespace rouse::autoscaler {
 
 struct IntakeLimits {
   size_t connections_max = 1024;
+  size_t held_max = 8;  ///< messages of a connection whose token is being reviewed
 };
 
 struct IntakeCounters {
@@ -63,9 +65,13 @@ class IntakeServer final : public control::HttpService {
     std::string peer;
     std::string sender;    ///< empty until the first report that has a name
     bool closing = false;  ///< what still arrives is not read
+    bool reviewed = true;
+    std::vector<std::string> held;  ///< what came before the review was over
   };
 
   void OnMessage(uint64_t id, std::string_view message, bool binary);
+  void OnVerdict(uint64_t id, Verdict verdict);
+  void File(Connection& connection, std::string_view message);
   void OnClose(uint64_t id, const absl::Status& why);
   /// The connection's sender, learned from its first named report; false where it must be closed.
   bool Identify(Connection& connection, const wire::Report& report);

@@ -3,6 +3,7 @@
 //            who shares it.
 // Owner:     a value. Control thread.
 
+#include <string>
 #include <vector>
 
 #include "autoscaler/model/policy.h"
@@ -17,6 +18,7 @@ struct WorkloadSpec {
   k8s::ScaleTarget target;
   /// Other Services on the same target: their demand counts here.
   std::vector<ObjectKey> sharers{};
+  std::string uid{};     ///< of the Service, for Events on it
   bool created = false;  ///< it came after the first list, so initial_scale counts
 };
 

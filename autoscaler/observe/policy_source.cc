@@ -72,6 +72,7 @@ void PolicySource::OnUpsert(k8s::Service service) {
   known.policy = MakePolicy(outcome.policy, service.meta.annotations, defaults_);
   known.annotated = std::move(outcome.policy);
   known.target = target;
+  known.uid = service.meta.uid;
   known.created_at = service.meta.creation_time;
   Join(key, known);
 }
@@ -130,8 +131,11 @@ void PolicySource::Declare(Group& group) {
   const Known& known = known_.at(owner);
   if (group.declared != owner && !group.declared.name.empty()) handlers_.on_gone(group.declared);
   group.declared = owner;
-  WorkloadSpec spec{
-      .key = owner, .policy = known.policy, .target = known.target, .created = known.created};
+  WorkloadSpec spec{.key = owner,
+                    .policy = known.policy,
+                    .target = known.target,
+                    .uid = known.uid,
+                    .created = known.created};
   for (auto other = std::next(group.services.begin()); other != group.services.end(); ++other) {
     spec.sharers.push_back(other->second);
     log_.Warn(log_event::kWorkloadShared,

@@ -71,6 +71,7 @@ class PolicySource final : public k8s::WatchListener<k8s::Service> {
     k8s::WorkloadPolicy annotated;
     Policy policy;
     k8s::ScaleTarget target;
+    std::string uid;
     WallTime created_at{};
     bool created = false;
     std::set<std::pair<std::string, std::string>> told;  ///< invalid annotations and values

@@ -28,10 +28,15 @@ std::string_view NameOf(Phase phase) {
   return "";
 }
 
+std::string LeftTo(const std::string& rival) {
+  return absl::StrCat("left alone: HorizontalPodAutoscaler ", rival, " scales it");
+}
+
 }  // namespace
 
 struct ScaleLoop::Entry {
   WorkloadSpec spec;
+  std::string rival{};
   int ready = 0;
   int replicas = kHold;          ///< as of the last decision
   std::optional<State> state{};  ///< from the first decision with known endpoints and count on
@@ -142,7 +147,8 @@ void ScaleLoop::Remember(Entry& entry, const Decision& decision, TimePoint now) 
 
 void ScaleLoop::Apply(Entry& entry, TimePoint) {
   const Decision& decision = *entry.last;
-  if (decision.wanted == kHold || decision.wanted == entry.replicas) {
+  const bool left_alone = !entry.rival.empty();
+  if (left_alone || decision.wanted == kHold || decision.wanted == entry.replicas) {
     return writer_.Keep(entry.spec.key);
   }
   // Demand for a sleeping workload: any replica may answer it. (An unknown count is read by the
@@ -228,6 +234,16 @@ void ScaleLoop::OnReady(const ObjectKey& workload, int ready) {
   if (synced_) Evaluate(*entry);
 }
 
+void ScaleLoop::OnRival(const ObjectKey& workload, const std::string& rival) {
+  Entry* entry = Find(workload);
+  if (entry == nullptr || entry->rival == rival) return;
+  entry->rival = rival;
+  log_.Warn(rival.empty() ? log_event::kRivalGone : log_event::kRivalFound,
+            {{"workload", workload.text()}, {"hpa", rival}});
+  journal_.Note(workload, rival.empty() ? "scaled by us again" : LeftTo(rival));
+  Activate(*entry);
+}
+
 void ScaleLoop::OnSynced() {
   if (std::exchange(synced_, true)) return;
   for (auto& [key, entry] : entries_) Activate(*entry);
@@ -302,7 +318,9 @@ std::vector<WorkloadView> ScaleLoop::Views() const {
                      .active = active_.contains(entry.get()),
                      .goal = entry->spec.policy.target,
                      .decision = entry->last.value_or(Decision{}),
-                     .problem = std::string(problem.message().data(), problem.message().size())});
+                     .problem = std::string(problem.message().data(), problem.message().size()),
+                     .rival = entry->rival});
+    if (!entry->rival.empty()) views.back().problem = LeftTo(entry->rival);
     views.back().decision.observed.ready = entry->ready;
   }
   std::sort(views.begin(), views.end(),

@@ -45,6 +45,7 @@ struct WorkloadView {
   Target goal;
   Decision decision;
   std::string problem;  ///< why its scale cannot be written; empty where it can
+  std::string rival;    ///< the HorizontalPodAutoscaler that it is left to
 };
 
 struct LoopCounters {
@@ -67,6 +68,8 @@ class ScaleLoop final : public ScaleWriter::Listener {
   void OnWorkload(WorkloadSpec spec);
   void OnWorkloadGone(const ObjectKey& workload);
   void OnReady(const ObjectKey& workload, int ready);
+  /// A HorizontalPodAutoscaler of this name scales the target: it is left alone. Empty: no more.
+  void OnRival(const ObjectKey& workload, const std::string& rival);
   /// Ready counts mean something from now on; before, only wakes are written.
   void OnSynced();
 

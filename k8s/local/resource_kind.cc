@@ -23,6 +23,8 @@ constexpr ResourceKind kKinds[] = {
     {"apps", "v1", "replicasets", "replicaset", "ReplicaSet", "rs", true, true, true},
     {"discovery.k8s.io", "v1", "endpointslices", "endpointslice", "EndpointSlice", "", true, false,
      false},
+    {"autoscaling", "v2", "horizontalpodautoscalers", "horizontalpodautoscaler",
+     "HorizontalPodAutoscaler", "hpa", true, true, false},
     {"coordination.k8s.io", "v1", "leases", "lease", "Lease", "", true, false, false},
 };
 

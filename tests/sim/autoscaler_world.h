@@ -66,7 +66,7 @@ class SimApi final : public control::HttpService {
              std::unique_ptr<control::HttpResponder> responder) override {
     if (away) return Refuse(*responder, 503, "ServiceUnavailable");
     const std::string path = request.target.substr(0, request.target.find('?'));
-    for (const std::string kind : {"services", "endpointslices"}) {
+    for (const std::string kind : {"services", "endpointslices", "horizontalpodautoscalers"}) {
       if (path.ends_with("/" + kind)) return ServeKind(kind, request, std::move(responder));
     }
     if (path.find("/leases") != std::string::npos) return ServeLease(request, path, *responder);

@@ -216,15 +216,15 @@ TEST_CASE("a rotated token counts once it is read again, an unreadable one admit
     return token + "\n";
   });
   const TimePoint start{seconds(1000)};
-  CHECK(auth.Admits("Bearer one", start));
+  CHECK(auth.Check("Bearer one", start) == Verdict::kAdmit);
   token = "two";
-  CHECK(auth.Admits("Bearer one", start + seconds(1)));
-  CHECK_FALSE(auth.Admits("Bearer one", start + seconds(10)));
-  CHECK(auth.Admits("Bearer two", start + seconds(10)));
+  CHECK(auth.Check("Bearer one", start + seconds(1)) == Verdict::kAdmit);
+  CHECK(auth.Check("Bearer one", start + seconds(10)) == Verdict::kRefuse);
+  CHECK(auth.Check("Bearer two", start + seconds(10)) == Verdict::kAdmit);
   readable = false;
-  CHECK_FALSE(auth.Admits("Bearer two", start + seconds(30)));
-  CHECK_FALSE(auth.Admits("Bearer ", start + seconds(31)));
-  CHECK(IntakeAuth("").Admits(std::nullopt, start));
+  CHECK(auth.Check("Bearer two", start + seconds(30)) == Verdict::kRefuse);
+  CHECK(auth.Check("Bearer ", start + seconds(31)) == Verdict::kRefuse);
+  CHECK(IntakeAuth("").Check(std::nullopt, start) == Verdict::kAdmit);
 }
 
 }  // namespace

@@ -128,6 +128,28 @@ struct World {
   TimePoint pods_change_at{};
 };
 
+TEST_CASE("what a HorizontalPodAutoscaler scales is left alone until it goes") {
+  World world(2);
+  world.a().scale_loop.OnRival(kFn, "theirs");
+  world.Run(30, 0);
+  CHECK(world.scales.writes.empty());
+  CHECK(world.count() == 2);
+  REQUIRE(world.a().scale_loop.Views().size() == 1);
+  CHECK(world.a().scale_loop.Views()[0].problem ==
+        "left alone: HorizontalPodAutoscaler theirs scales it");
+  world.scales.Set("fn", 0);
+  world.pods = 0;
+  world.a().scale_loop.OnReady(kFn, 0);
+  world.Wake();
+  world.loop.RunFor(seconds(1));
+  CHECK(world.scales.writes.empty());
+  world.a().scale_loop.OnRival(kFn, "");
+  world.Wake();
+  world.loop.RunFor(seconds(5));
+  CHECK(world.count() == 1);
+  CHECK(world.a().scale_loop.Views()[0].problem.empty());
+}
+
 TEST_CASE("a wake is written at once, not at the next tick") {
   World world(0);
   world.Run(20, 0);
