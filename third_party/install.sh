@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that a purpose needs, and only those that are missing.
-#   third_party/install.sh build|test|bench|sanitize|tour|nginx|haproxy|h2o|nghttpx|pip|scan ...
+#   third_party/install.sh PURPOSE ...   (the names set below)
 # Reasons, least versions and licences: README.md beside this file. Quiet where nothing is missing.
 set -euo pipefail
 
 build="g++ cmake ninja-build ccache libboost1.81-dev libboost-json1.81-dev libabsl-dev libssl-dev
   libyaml-cpp-dev protobuf-compiler libprotobuf-dev prometheus-cpp-dev catch2"
-test="python3 curl iproute2 procps openssl strace valgrind"
+test="python3 python3-yaml curl iproute2 procps openssl strace valgrind"
 tour="python3 curl procps"
 bench="wrk python3 strace valgrind procps iproute2 util-linux"
 nginx="nginx-light"
@@ -15,12 +15,14 @@ h2o="h2o"
 nghttpx="nghttp2-proxy nghttp2-client"
 pip="python3 python3-pip"
 scan="sslscan testssl.sh openssl python3 python3-venv iproute2"
+cluster="python3 python3-pip iproute2 util-linux"
 sanitize="clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev"
 
 wanted=
 for purpose in "$@"; do
   case "$purpose" in
-    build | test | tour | bench | sanitize | nginx | haproxy | h2o | nghttpx | pip | scan) wanted+=" ${!purpose}" ;;
+    build | test | tour | bench | sanitize | nginx | haproxy | h2o | nghttpx | pip | scan | cluster)
+      wanted+=" ${!purpose}" ;;
     *) echo "install.sh: '$purpose' is no purpose; the head of this file lists them" >&2; exit 2 ;;
   esac
 done

@@ -77,8 +77,8 @@ class Callers:
     """`count` callers that each send one request after the other until stopped, each with a number of its own
     (x-call). `failures` has what went wrong, `failed` the numbers of those calls."""
 
-    def __init__(self, port, host, count, path="/", method="GET", body=b"", pause=0.0):
-        self.port, self.host, self.count = port, host, count
+    def __init__(self, port, host, count, path="/", method="GET", body=b"", pause=0.0, address="127.0.0.1"):
+        self.port, self.host, self.count, self.address = port, host, count, address
         self.path, self.method, self.body, self.pause = path, method, body, pause
         self.seconds, self.failures, self.failed, self.done = [], [], [], 0
         self.numbers = itertools.count(1)
@@ -94,7 +94,7 @@ class Callers:
         await asyncio.gather(*self.tasks)
 
     async def _call(self):
-        connection = Connection(self.port)
+        connection = Connection(self.port, self.address)
         while not self.stopping.is_set():
             number = next(self.numbers)
             problem = None

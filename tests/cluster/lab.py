@@ -1,0 +1,301 @@
+"""A real Kubernetes cluster on this machine, with Rouse installed from deploy/. Only under lab.sh."""
+
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TOOLS = ROOT / "build/cluster"
+BIN = pathlib.Path(os.environ.get("TEST_BIN", ROOT / "build/release/bin"))
+sys.path.insert(0, str(ROOT / "tests/system"))
+
+from client import Callers, Connection, quantile  # noqa: E402, F401  (what the tests use with a lab)
+from cluster import wait_until  # noqa: E402, F401
+
+API = "198.19.0.1"
+SYSTEM = "rouse-system"
+PATHS = {"Deployment": "/apis/apps/v1", "StatefulSet": "/apis/apps/v1", "Service": "/api/v1", "Pod": "/api/v1",
+         "Event": "/api/v1", "Namespace": "/api/v1", "Secret": "/api/v1",
+         "EndpointSlice": "/apis/discovery.k8s.io/v1", "Lease": "/apis/coordination.k8s.io/v1",
+         "HorizontalPodAutoscaler": "/apis/autoscaling/v2", "Fleet": "/apis/example.rouse.dev/v1"}
+
+
+def path_of(kind, namespace=None, name=None, subresource=None):
+    parts = [PATHS[kind]]
+    if namespace:
+        parts += ["namespaces", namespace]
+    parts += [part for part in (kind.lower() + "s", name, subresource) if part]
+    return "/".join(parts)
+
+
+def need_lab():
+    """Starts this program again under lab.sh, unless it is there."""
+    if "ROUSE_LAB" not in os.environ:
+        os.execv(str(ROOT / "tests/cluster/lab.sh"), ["lab.sh", sys.executable, *sys.argv])
+
+
+class Refused(Exception):
+    """An answer of the API other than 2xx."""
+
+    def __init__(self, status, body):
+        super().__init__(f"{status}: {body[:300]!r}")
+        self.status = status
+
+
+class Api:
+    """Calls as the administrator, on one connection per thread."""
+
+    def __init__(self, directory):
+        self.tls = ssl.create_default_context(cafile=str(directory / "ca.crt"))
+        self.tls.load_cert_chain(directory / "client-kubeconfig.crt", directory / "client-kubeconfig.key")
+        self.of_thread = threading.local()
+
+    def connect(self, timeout):
+        return http.client.HTTPSConnection(API, 443, context=self.tls, timeout=timeout)
+
+    def call(self, method, path, body=None, content_type="application/json"):
+        for attempt in (0, 1):
+            connection = getattr(self.of_thread, "connection", None)
+            if connection is None:
+                connection = self.of_thread.connection = self.connect(10)
+            try:
+                connection.request(method, path, None if body is None else json.dumps(body),
+                                   {"content-type": content_type, "accept": "application/json"})
+                answer = connection.getresponse()
+                text = answer.read()
+                break
+            except (OSError, http.client.HTTPException):
+                self.of_thread.connection = None
+                if attempt:
+                    raise
+        if answer.status >= 300:
+            raise Refused(answer.status, text)
+        return json.loads(text)
+
+    def get(self, kind, namespace, name, subresource=None):
+        return self.call("GET", path_of(kind, namespace, name, subresource))
+
+    def find(self, kind, namespace, name):
+        """The object, or None where there is none."""
+        try:
+            return self.get(kind, namespace, name)
+        except Refused as refused:
+            if refused.status == 404:
+                return None
+            raise
+
+    def items(self, kind, namespace=None, **selector):
+        query = urllib.parse.urlencode({"labelSelector": ",".join(f"{k}={v}" for k, v in selector.items())})
+        return self.call("GET", f"{path_of(kind, namespace)}?{query}")["items"]
+
+    def create(self, *objects):
+        for item in objects:
+            self.call("POST", path_of(item["kind"], item["metadata"].get("namespace")), item)
+
+    def patch(self, kind, namespace, name, change, subresource=None):
+        return self.call("PATCH", path_of(kind, namespace, name, subresource), change,
+                         "application/merge-patch+json")
+
+    def delete(self, kind, namespace, name, **options):
+        return self.call("DELETE", path_of(kind, namespace, name), options or None)
+
+
+class Watch(threading.Thread):
+    """Tells `seen(moment in ns, type, object)` each event of a kind, on a thread of its own."""
+
+    def __init__(self, api, kind, namespace, seen):
+        super().__init__(daemon=True)
+        version = api.call("GET", path_of(kind, namespace) + "?limit=1")["metadata"]["resourceVersion"]
+        self.connection = api.connect(None)
+        self.connection.request("GET", f"{path_of(kind, namespace)}?watch=true&resourceVersion={version}",
+                                headers={"accept": "application/json"})
+        self.answer = self.connection.getresponse()
+        self.seen, self.stopping = seen, False
+        self.start()
+
+    def run(self):
+        try:
+            while line := self.answer.readline():
+                moment = time.time_ns()
+                event = json.loads(line)
+                self.seen(moment, event["type"], event["object"])
+        except (OSError, ValueError, AttributeError, http.client.HTTPException):
+            if not self.stopping:
+                raise
+
+    def stop(self):
+        self.stopping = True
+        self.connection.sock.shutdown(2)
+        self.join(5)
+
+
+def workload(name, namespace="default", kind="Deployment", annotations=None, env=None, spec=None, service=None,
+             container=None):
+    """An object with no replicas and its enabled Service."""
+    labels = {"app": name}
+    template = {"metadata": {"labels": labels}, "spec": {
+        "terminationGracePeriodSeconds": 10, "automountServiceAccountToken": False,
+        "containers": [{
+            "name": "function", "image": "function:test", "ports": [{"name": "http", "containerPort": 8080}],
+            "env": [{"name": k, "value": str(v)} for k, v in (env or {}).items()],
+            "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
+            **(container or {})}],
+        **(spec or {})}}
+    target = {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": namespace},
+              "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}}
+    if kind == "StatefulSet":
+        target["spec"]["serviceName"] = name
+        annotations = {"rouse.dev/scale-target": f"statefulset/{name}", **(annotations or {})}
+    return target, {
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"rouse.dev/enabled": "true"},
+                     "annotations": {"autoscaling.knative.dev/window": "6s", **(annotations or {})}},
+        "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": "http"}],
+                 **(service or {})}}
+
+
+class Lab:
+    """Use as a context manager: `with Lab() as lab:`."""
+
+    IMAGES = {"rouse-proxy:0.1.0": ["rouse-proxy"], "rouse-autoscaler:0.1.0": ["rouse-autoscaler"],
+              "rouse-sample:0.1.0": ["sample-hello"], "function:test": ["function"]}
+
+    def __init__(self, nodes=1):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="rouse-lab-"))
+        self.directory.chmod(0o755)  # pods run as other users
+        self.state = self.directory / "cluster"
+        images = self.directory / "images"
+        images.mkdir()
+        for program in ("rouse-proxy", "rouse-autoscaler", "sample-hello"):
+            shutil.copy(BIN / program, images)
+        shutil.copy(TOOLS / "function", images)
+        catalog = {name: [str(images / command[0])] for name, command in self.IMAGES.items()}
+        (self.directory / "images.yaml").write_text(json.dumps(catalog))
+        self.nodes, self.up, self.api = nodes, None, None
+
+    def __enter__(self):
+        self.up = subprocess.Popen(
+            [TOOLS / "cluster", "up", f"--directory={self.state}", f"--images={self.directory / 'images.yaml'}",
+             f"--nodes={self.nodes}"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        first = self.up.stdout.readline()
+        if not first.startswith("ready"):
+            text = first + self.up.stdout.read()
+            self.__exit__()
+            raise RuntimeError(f"the cluster did not start: {text}")
+        self.api = Api(self.state)
+        return self
+
+    def __exit__(self, *_):
+        self.up.stdin.close()
+        self.up.wait(60)
+        self.up.stdout.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    # ---- commands ----
+
+    def kubectl(self, *arguments, stdin=None):
+        done = subprocess.run([TOOLS / "kube", "kubectl", f"--kubeconfig={self.state / 'kubeconfig'}", *arguments],
+                              input=stdin, capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"kubectl {' '.join(map(str, arguments))}: {done.stderr}")
+        return done.stdout
+
+    def component(self, name, action):
+        subprocess.run([TOOLS / "cluster", "component", f"--directory={self.state}", name, action],
+                       timeout=60, check=True)
+
+    def signal(self, pod, signal, namespace=SYSTEM):
+        subprocess.run([TOOLS / "cluster", "pod", f"--directory={self.state}", f"{namespace}/{pod}", signal],
+                       timeout=60, check=True)
+
+    def processes(self):
+        done = subprocess.run([TOOLS / "cluster", "processes", f"--directory={self.state}"],
+                              capture_output=True, timeout=60, check=True)
+        return json.loads(done.stdout)
+
+    # ---- Rouse ----
+
+    def install(self, proxies=3):
+        """As an operator does; `proxies` is the one thing that is changed."""
+        self.kubectl("apply", "-k", ROOT / "deploy/base")
+        if proxies != 3:
+            self.api.patch("Deployment", SYSTEM, "rouse-proxy", {"spec": {"replicas": proxies}}, "scale")
+        self.settled("rouse-autoscaler")
+        self.settled("rouse-proxy")
+
+    def settled(self, name, namespace=SYSTEM, seconds=90):
+        """Waits until a Deployment has all the replicas it wants, and no others."""
+        def done():
+            found = self.api.get("Deployment", namespace, name)
+            status, wanted = found.get("status", {}), found["spec"]["replicas"]
+            return (status.get("observedGeneration") == found["metadata"]["generation"]
+                    and status.get("readyReplicas", 0) == status.get("replicas", 0) == wanted
+                    and status.get("updatedReplicas", 0) == wanted)
+        try:
+            wait_until(done, seconds, f"{name} is not ready")
+        except TimeoutError as late:
+            events = self.kubectl("get", "events", "-n", namespace)[-3000:]
+            log = (self.state / "kubelet-node-1.log").read_text()[-4000:]
+            raise RuntimeError(f"{late}\n{events}\n{log}") from late
+
+    def logs(self, name, namespace=SYSTEM):
+        return self.kubectl("logs", "-n", namespace, f"deployment/{name}", "--tail=100", "--all-pods", "--prefix")
+
+    def pods(self, name, namespace="default"):
+        """A program's or a function's pods that are not ending."""
+        label = {"app.kubernetes.io/name": name} if namespace == SYSTEM else {"app": name}
+        return [pod for pod in self.api.items("Pod", namespace, **label)
+                if not pod["metadata"].get("deletionTimestamp")]
+
+    def proxies(self):
+        """Addresses of the proxies' pods."""
+        return [pod["status"]["podIP"] for pod in self.pods("rouse-proxy", SYSTEM)]
+
+    def leader(self):
+        """The name of the leading autoscaler's pod."""
+        return (self.api.find("Lease", SYSTEM, "rouse-autoscaler") or {"spec": {}})["spec"].get("holderIdentity")
+
+    def metrics(self, address, name, labels=""):
+        """The sum of a metric's samples on a pod, of those whose labels contain `labels`."""
+        connection = http.client.HTTPConnection(address, 8081, timeout=5)
+        connection.request("GET", "/metrics")
+        total = 0.0
+        for line in connection.getresponse().read().decode().splitlines():
+            if line.startswith(name) and line[len(name)] in "{ " and labels in line:
+                total += float(line.rsplit(" ", 1)[1])
+        connection.close()
+        return total
+
+    def add(self, name, namespace="default", **options):
+        """Creates a workload and waits until every proxy routes it; the host to ask for."""
+        self.api.create(*workload(name, namespace, **options))
+        self.routed(f"{name}.{namespace}")
+        return f"{name}.{namespace}"
+
+    def routed(self, *hosts, seconds=30):
+        """Waits until every proxy routes these hosts."""
+        wait_until(lambda: all(self.knows(address, hosts) for address in self.proxies()), seconds,
+                   f"a proxy does not know {hosts}")
+
+    def knows(self, address, hosts):
+        connection = http.client.HTTPConnection(address, 8081, timeout=5)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return all('workload="{1}/{0}"'.format(*host.split(".")[:2]) in text for host in hosts)
+
+    def replicas(self, name, namespace="default", kind="Deployment"):
+        return self.api.get(kind, namespace, name)["spec"].get("replicas", 0)
+
+    def asleep(self, name, namespace="default", kind="Deployment"):
+        return self.replicas(name, namespace, kind) == 0 and not self.api.items("Pod", namespace, app=name)
