@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""What deploy/ promises, checked without a cluster: tests/cluster applies the same files to a real one."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import unittest
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BASE = ROOT / "deploy/base"
+CHART = ROOT / "deploy/chart"
+BIN = pathlib.Path(os.environ.get("TEST_BIN", ROOT / "build/release/bin"))
+
+
+def seconds(text):
+    number, unit = re.fullmatch(r"(\d+)(ms|s|m|h)", text).groups()
+    return int(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[unit]
+
+
+def objects():
+    names = yaml.safe_load((BASE / "kustomization.yaml").read_text())["resources"]
+    return [item for name in names for item in yaml.safe_load_all((BASE / name).read_text())]
+
+
+def deployment(name):
+    return next(item for item in objects() if (item["kind"], item["metadata"]["name"]) == ("Deployment", name))
+
+
+def pod(name):
+    return deployment(name)["spec"]["template"]["spec"]
+
+
+def arguments(name):
+    return dict(argument[2:].split("=", 1) for argument in pod(name)["containers"][0]["args"])
+
+
+def default_of(program, option):
+    """An option's or annotation's default, as the module's README has it (which is compared with the program)."""
+    for line in (ROOT / program / "README.md").read_text().splitlines():
+        if line.startswith(f"| `{option}` |"):
+            return [cell.strip(" `") for cell in line.split("|")[1:-1]]
+    raise AssertionError(f"{option} is not in {program}/README.md")
+
+
+class Base(unittest.TestCase):
+    def test_a_proxy_has_the_time_that_its_drain_may_take(self):
+        given = arguments("rouse-proxy")
+        hold = seconds(default_of("k8s", "rouse.dev/hold-timeout")[2])
+        self.assertEqual(pod("rouse-proxy")["terminationGracePeriodSeconds"],
+                         seconds(given["drain-delay"]) + hold + seconds(given["drain-timeout"]) + 5)
+
+    def test_an_autoscaler_has_the_time_that_its_drain_may_take(self):
+        self.assertEqual(pod("rouse-autoscaler")["terminationGracePeriodSeconds"],
+                         seconds(arguments("rouse-autoscaler")["drain-timeout"]) + 5)
+
+    def test_every_option_is_one_of_its_program(self):
+        for name in ("rouse-proxy", "rouse-autoscaler"):
+            known = subprocess.run([BIN / name, "--help"], capture_output=True, text=True, check=True).stdout
+            for option in arguments(name):
+                self.assertRegex(known, rf"--{re.escape(option)}\b", f"{name} --{option}")
+
+    def test_pods_are_locked_down(self):
+        for name in ("rouse-proxy", "rouse-autoscaler"):
+            spec = pod(name)
+            self.assertTrue(spec["securityContext"]["runAsNonRoot"])
+            self.assertNotEqual(spec["securityContext"]["runAsUser"], 0)
+            self.assertEqual(spec["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"})
+            for container in spec["containers"]:
+                self.assertEqual(container["securityContext"], {
+                    "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+                    "capabilities": {"drop": ["ALL"]}})
+                self.assertIn("memory", container["resources"]["limits"])
+                self.assertTrue({"readinessProbe", "livenessProbe"} <= container.keys())
+
+    def test_only_the_autoscaler_writes_scale_and_only_scale_and_its_lease(self):
+        writes = {}
+        for item in objects():
+            if item["kind"] not in ("ClusterRole", "Role"):
+                continue
+            for rule in item["rules"]:
+                self.assertNotIn("*", rule["verbs"] + rule["resources"] + rule["apiGroups"])
+                for verb in set(rule["verbs"]) - {"get", "list", "watch"}:
+                    for resource in rule["resources"]:
+                        writes.setdefault(item["metadata"]["name"].split("-")[1], set()).add((verb, resource))
+        self.assertEqual(writes["proxy"], {("create", "events")})
+        self.assertEqual(writes["autoscaler"], {
+            ("create", "events"), ("create", "tokenreviews"), ("create", "leases"), ("update", "leases"),
+            ("patch", "deployments/scale"), ("patch", "statefulsets/scale")})
+
+    def test_reports_go_where_they_are_taken(self):
+        self.assertEqual(arguments("rouse-proxy")["autoscaler-service"], "$(POD_NAMESPACE)/rouse-autoscaler")
+        token = pod("rouse-proxy")["volumes"][0]["projected"]["sources"][0]["serviceAccountToken"]
+        audience = arguments("rouse-autoscaler").get("intake-audience",
+                                                     default_of("autoscaler", "intake-audience")[2])
+        self.assertEqual(token["audience"], audience)
+        mount = pod("rouse-proxy")["containers"][0]["volumeMounts"][0]["mountPath"]
+        self.assertEqual(arguments("rouse-proxy")["autoscaler-token-file"], f"{mount}/{token['path']}")
+
+    def test_each_program_keeps_a_replica_through_a_disruption(self):
+        budgets = {item["metadata"]["name"]: item["spec"] for item in objects()
+                   if item["kind"] == "PodDisruptionBudget"}
+        for name in ("rouse-proxy", "rouse-autoscaler"):
+            self.assertGreater(deployment(name)["spec"]["replicas"], budgets[name]["maxUnavailable"])
+
+
+class Chart(unittest.TestCase):
+    def test_versions_are_one(self):
+        version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+        for name in ("rouse-proxy", "rouse-autoscaler"):
+            said = subprocess.run([BIN / name, "--version"], capture_output=True, text=True, check=True).stdout
+            self.assertIn(version, said)
+            self.assertEqual(pod(name)["containers"][0]["image"], f"{name}:{version}")
+
+    def test_the_schema_knows_every_value_and_nothing_else(self):
+        schema = json.loads((CHART / "values.schema.json").read_text())
+
+        def same(values, described, where):
+            if "$ref" in described:
+                described = schema["definitions"][described["$ref"].rsplit("/", 1)[1]]
+            if described.get("additionalProperties") is not False:
+                return
+            self.assertEqual(set(values), set(described["properties"]) - {"global"}, where)
+            for key, value in values.items():
+                if isinstance(value, dict):
+                    same(value, described["properties"][key], f"{where}.{key}")
+        same(yaml.safe_load((CHART / "values.yaml").read_text()), schema, "values")
+
+
+if __name__ == "__main__":
+    unittest.main()
