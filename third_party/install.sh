@@ -16,6 +16,7 @@ nghttpx="nghttp2-proxy nghttp2-client"
 pip="python3 python3-pip"
 scan="sslscan testssl.sh openssl python3 python3-venv iproute2"
 cluster="python3 python3-pip iproute2 util-linux"
+image="buildah debootstrap"
 sanitize="clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev"
 
 wanted=

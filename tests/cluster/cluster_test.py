@@ -5,6 +5,8 @@ import asyncio
 import time
 import unittest
 
+import yaml
+
 from lab import ROOT, SYSTEM, Callers, Connection, Lab, Refused, Watch, need_lab, wait_until, workload
 
 
@@ -36,6 +38,8 @@ class Manifests(unittest.TestCase):
         for folder in ("base", "examples/greeter", "examples/custom-resource"):
             text = LAB.kubectl("apply", "-k", ROOT / "deploy" / folder, "--dry-run=server", "--validate=strict")
             self.assertIn("(server dry run)", text)
+        flow = ROOT / "deploy/components/flow-schema/flow-schema.yaml"
+        self.assertIn("(server dry run)", LAB.kubectl("apply", "-f", flow, "--dry-run=server", "--validate=strict"))
 
     def test_only_the_autoscaler_writes_scale_and_nobody_does_more_than_it_needs(self):
         def may(account, verb, group, resource, subresource="", name="", namespace="default"):
@@ -318,10 +322,53 @@ class Faults(unittest.TestCase):
         self.assertEqual(answer.status, 200)
 
 
+class Chart(unittest.TestCase):
+    PLACE = ("rouse", ROOT / "deploy/chart", f"--namespace={SYSTEM}")
+
+    def render(self, *values):
+        return self.keyed(LAB.helm("template", *self.PLACE, *values))
+
+    @staticmethod
+    def keyed(text):
+        return {(item["kind"], item["metadata"]["name"]): item for item in yaml.safe_load_all(text) if item}
+
+    def test_it_renders_what_the_base_has(self):
+        base = self.keyed(LAB.kubectl("kustomize", ROOT / "deploy/base"))
+        del base["Namespace", SYSTEM]  # made by --create-namespace
+        self.maxDiff = None
+        self.assertEqual(self.render(), base)
+
+    def test_a_wrong_value_is_refused_by_its_name(self):
+        for wrong in ("proxy.replicas=none", "proxy.replica=2", "autoscaler.extraArgs={tick=1s}"):
+            with self.assertRaisesRegex(RuntimeError, wrong.split("=")[0].split(".")[1]):
+                self.render("--set", wrong)
+
+    def test_values_reach_the_objects(self):
+        objects = self.render("--set", "proxy.drainTimeout=300,proxy.holdTimeout=120,serviceMonitor.enabled=true",
+                              "--set", "proxy.extraArgs={--shards=2},networkPolicy.enabled=false",
+                              "--set", "proxy.image.repository=example.com/p,proxy.image.tag=v9,proxy.tolerations[0].key=x")
+        pod = objects["Deployment", "rouse-proxy"]["spec"]["template"]["spec"]
+        self.assertEqual(pod["terminationGracePeriodSeconds"], 5 + 120 + 300 + 5)
+        self.assertIn("--shards=2", pod["containers"][0]["args"])
+        self.assertEqual(pod["containers"][0]["image"], "example.com/p:v9")
+        self.assertEqual(pod["tolerations"], [{"key": "x"}])
+        self.assertIn(("ServiceMonitor", "rouse"), objects)
+        self.assertNotIn(("NetworkPolicy", "rouse-proxy"), objects)
+
+
 class ZLast(unittest.TestCase):
     """Runs last: it takes Rouse away."""
 
-    def test_uninstalling_leaves_applications_as_they_were(self):
+    def test_the_chart_installs_and_uninstalls(self):
+        LAB.helm("install", *Chart.PLACE, "--create-namespace")
+        LAB.settled("rouse-proxy")
+        LAB.settled("rouse-autoscaler")
+        self.assertEqual(ask(LAB.add("charted")).status, 200)
+        LAB.helm("uninstall", "rouse", f"--namespace={SYSTEM}")
+        wait_until(lambda: not LAB.api.items("Pod", SYSTEM), 120, "its pods do not go")
+        self.assertEqual(LAB.api.items("Service", SYSTEM), [])
+
+    def test_a_uninstalling_leaves_applications_as_they_were(self):
         host = LAB.add("stays", annotations={"autoscaling.knative.dev/min-scale": "1"})
         self.assertEqual(ask(host).status, 200)
         LAB.settled("stays", "default")

@@ -203,11 +203,20 @@ class Lab:
 
     # ---- commands ----
 
-    def kubectl(self, *arguments, stdin=None):
-        done = subprocess.run([TOOLS / "kube", "kubectl", f"--kubeconfig={self.state / 'kubeconfig'}", *arguments],
-                              input=stdin, capture_output=True, text=True, timeout=120, check=False)
+    def kubectl(self, *arguments):
+        return self.run(TOOLS / "kube", "kubectl", *arguments)
+
+    def helm(self, *arguments):
+        return self.run(TOOLS / "helm", *arguments)
+
+    def run(self, *command):
+        """A command that finds the cluster, and keeps its own files in the lab; what it prints."""
+        places = {name: str(self.directory / "tools") for name in (
+            "HOME", "HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME")}
+        done = subprocess.run(command, env={**os.environ, **places, "KUBECONFIG": str(self.state / "kubeconfig")},
+                              capture_output=True, text=True, timeout=150, check=False)
         if done.returncode != 0:
-            raise RuntimeError(f"kubectl {' '.join(map(str, arguments))}: {done.stderr}")
+            raise RuntimeError(f"{' '.join(map(str, command))}: {done.stderr}")
         return done.stdout
 
     def component(self, name, action):
