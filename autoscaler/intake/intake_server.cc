@@ -94,11 +94,11 @@ void IntakeServer::OnVerdict(uint64_t id, Verdict verdict) {
   Connection& connection = found->second;
   if (verdict == Verdict::kUnavailable) {
     ++counters_.refused;
-    return Refuse(connection, kTryAgainLater, "its token could not be reviewed");
+    return Refuse(connection, kTryAgainLater, "token not reviewed", log_event::kIntakeRefused);
   }
   if (verdict == Verdict::kRefuse) {
     ++counters_.unauthorized;
-    return Refuse(connection, kPolicyViolation, "bearer token");
+    return Refuse(connection, kPolicyViolation, "bearer token", log_event::kIntakeRefused);
   }
   connection.reviewed = true;
   for (const std::string& message : std::exchange(connection.held, {})) {
@@ -121,7 +121,7 @@ void IntakeServer::OnMessage(uint64_t id, std::string_view message, bool binary)
     return;
   }
   ++counters_.refused;
-  Refuse(connection, kTryAgainLater, "its token is still being reviewed");
+  Refuse(connection, kTryAgainLater, "too much before its review", log_event::kIntakeRefused);
 }
 
 void IntakeServer::File(Connection& connection, std::string_view message) {
@@ -129,7 +129,7 @@ void IntakeServer::File(Connection& connection, std::string_view message) {
   if (!report.ok()) {
     ++counters_.malformed;
     const absl::string_view why = report.status().message();
-    return Refuse(connection, kInvalidData, {why.data(), why.size()});
+    return Refuse(connection, kInvalidData, {why.data(), why.size()}, log_event::kReportMalformed);
   }
   if (!Identify(connection, *report) || connection.sender.empty()) return;
   demand_.Record(
@@ -144,7 +144,7 @@ bool IntakeServer::Identify(Connection& connection, const wire::Report& report) 
     const bool knative = report.proxy.empty();
     if (!demand_.Connect(std::string(name), knative, loop_.now())) {
       ++counters_.refused;
-      Refuse(connection, kTryAgainLater, "too many senders");
+      Refuse(connection, kTryAgainLater, "too many senders", log_event::kIntakeRefused);
       return false;
     }
     connection.sender = name;
@@ -155,13 +155,13 @@ bool IntakeServer::Identify(Connection& connection, const wire::Report& report) 
   // An activator may pass on stats of others; a proxy speaks for itself alone.
   if (report.proxy.empty() || report.proxy == connection.sender) return true;
   ++counters_.malformed;
-  Refuse(connection, kInvalidData, "the sender's name has changed");
+  Refuse(connection, kInvalidData, "the sender's name has changed", log_event::kReportMalformed);
   return false;
 }
 
-void IntakeServer::Refuse(Connection& connection, uint16_t code, std::string_view why) {
-  log_.Warn(log_event::kReportMalformed,
-            {{"peer", connection.peer}, {"sender", connection.sender}, {"why", why}});
+void IntakeServer::Refuse(Connection& connection, uint16_t code, std::string_view why,
+                          std::string_view event) {
+  log_.Warn(event, {{"peer", connection.peer}, {"sender", connection.sender}, {"why", why}});
   connection.closing = true;
   connection.channel->Close(code, why);
 }

@@ -75,7 +75,7 @@ class IntakeServer final : public control::HttpService {
   void OnClose(uint64_t id, const absl::Status& why);
   /// The connection's sender, learned from its first named report; false where it must be closed.
   bool Identify(Connection& connection, const wire::Report& report);
-  void Refuse(Connection& connection, uint16_t code, std::string_view why);
+  void Refuse(Connection& connection, uint16_t code, std::string_view why, std::string_view event);
 
   control::Loop& loop_;
   DemandStore& demand_;

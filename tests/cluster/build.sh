@@ -13,4 +13,7 @@ for program in function cluster kube; do
   go build -trimpath -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" \
     -o "$output/$program" "./cmd/$program"
 done
-go -C helm build -trimpath -ldflags "-s -w" -o "$output/helm" helm.sh/helm/v3/cmd/helm
+# Without this it takes itself for the client of Kubernetes 1.20.
+minor=$(echo "$version" | cut -d. -f2)
+helm=helm.sh/helm/v3/pkg/chartutil
+go -C helm build -trimpath -ldflags "-s -w -X $helm.k8sVersionMajor=1 -X $helm.k8sVersionMinor=$minor" -o "$output/helm" helm.sh/helm/v3/cmd/helm

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """A real Kubernetes cluster on this machine, with Rouse installed from deploy/. Only under lab.sh."""
 
 import http.client
@@ -308,3 +309,23 @@ class Lab:
 
     def asleep(self, name, namespace="default", kind="Deployment"):
         return self.replicas(name, namespace, kind) == 0 and not self.api.items("Pod", namespace, app=name)
+
+
+def shell():
+    """A shell with kubectl and helm, for trying things; the cluster ends with it."""
+    with Lab() as lab:
+        lab.install()
+        commands = lab.directory / "commands"
+        commands.mkdir()
+        (commands / "kubectl").write_text(f'#!/bin/sh\nexec {TOOLS}/kube kubectl "$@"\n')
+        (commands / "kubectl").chmod(0o755)
+        (commands / "helm").symlink_to(TOOLS / "helm")
+        print(f"proxies: {' '.join(f'http://{address}:8080' for address in lab.proxies())}")
+        subprocess.run([os.environ.get("SHELL", "sh")], check=False, env={
+            **os.environ, "KUBECONFIG": str(lab.state / "kubeconfig"), "CLUSTER_DIRECTORY": str(lab.state),
+            "PATH": f"{commands}:{os.environ['PATH']}"})
+
+
+if __name__ == "__main__":
+    need_lab()
+    shell()

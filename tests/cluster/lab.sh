@@ -3,7 +3,7 @@
 # minutes once, and is kept in build/cluster), then starts the command in namespaces of its own (netns.sh).
 #
 #   tests/cluster/lab.sh COMMAND [ARGUMENT...]
-#   tests/cluster/lab.sh tests/cluster/up.py      a cluster with Rouse installed, to try things on; Ctrl-D ends it
+#   tests/cluster/lab.py                          a shell in a cluster with Rouse installed, to try things
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 [ $# -ge 1 ] || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
