@@ -1,6 +1,6 @@
 #include "k8s/local/discovery.h"
 
-#include <set>
+#include <map>
 #include <vector>
 
 #include <absl/strings/str_split.h>
@@ -66,23 +66,24 @@ std::string ResourceList(std::string_view group_version) {
                                       {"resources", std::move(resources)}});
 }
 
-std::set<std::string> Groups() {
-  std::set<std::string> groups{"authentication.k8s.io"};
+/// Each group with its one version.
+std::map<std::string, std::string> Groups() {
+  std::map<std::string, std::string> groups{{"authentication.k8s.io", "v1"}};
   for (const ResourceKind& kind : AllKinds()) {
-    if (!kind.group.empty()) groups.insert(std::string(kind.group));
+    if (!kind.group.empty()) groups.emplace(kind.group, kind.version);
   }
   return groups;
 }
 
-json::object Group(const std::string& name) {
-  const json::object version{{"groupVersion", name + "/v1"}, {"version", "v1"}};
+json::object Group(const std::string& name, const std::string& served) {
+  const json::object version{{"groupVersion", name + "/" + served}, {"version", served}};
   return json::object{
       {"name", name}, {"versions", json::array{version}}, {"preferredVersion", version}};
 }
 
 std::string GroupList() {
   json::array groups;
-  for (const std::string& name : Groups()) groups.push_back(Group(name));
+  for (const auto& [name, version] : Groups()) groups.push_back(Group(name, version));
   return json::serialize(
       json::object{{"kind", "APIGroupList"}, {"apiVersion", "v1"}, {"groups", std::move(groups)}});
 }
@@ -111,12 +112,15 @@ std::optional<std::string> DiscoveryText(std::string_view path) {
   if (parts.size() == 1 && parts[0] == "apis") return GroupList();
   if (parts.size() == 2 && parts[0] == "api" && parts[1] == "v1") return ResourceList("v1");
   if (parts.size() < 2 || parts.size() > 3 || parts[0] != "apis") return std::nullopt;
-  if (!Groups().contains(parts[1])) return std::nullopt;
+  const std::map<std::string, std::string> groups = Groups();
+  const auto found = groups.find(parts[1]);
+  if (found == groups.end()) return std::nullopt;
+  const auto& [name, version] = *found;
   if (parts.size() == 3) {
-    if (parts[2] != "v1") return std::nullopt;
-    return ResourceList(parts[1] + "/v1");
+    if (parts[2] != version) return std::nullopt;
+    return ResourceList(name + "/" + version);
   }
-  json::object group = Group(parts[1]);
+  json::object group = Group(name, version);
   group["kind"] = "APIGroup";
   group["apiVersion"] = "v1";
   return json::serialize(group);
