@@ -25,7 +25,8 @@ WatcherCore::WatcherCore(ApiClient& client, obs::Log& log, uint64_t seed, WatchT
       target_(std::move(target)),
       limits_(limits),
       store_(store),
-      backoff_(limits.backoff_first, limits.backoff_most) {}
+      backoff_(limits.backoff_first, limits.backoff_most),
+      unreached_(limits.backoff_first, limits.unreached_most) {}
 
 WatcherCore::~WatcherCore() { Stop(); }
 
@@ -157,7 +158,7 @@ void WatcherCore::OnStreamEnd(const absl::Status& status) {
 
 /// Some servers answer a version they have forgotten with an empty 200 (kubernetes issue 104171).
 void WatcherCore::OnEmptyWatch() {
-  const absl::Status why = absl::UnavailableError("the watch ended at once");
+  const absl::Status why = absl::UnknownError("the watch ended at once");
   if (++empty_watches_ < limits_.empty_max) return Fail(why, Next::kWatch);
   empty_watches_ = 0;
   ++counters_.expired;
@@ -200,14 +201,21 @@ void WatcherCore::Undecodable(const absl::Status& why) {
 
 void WatcherCore::Fail(const absl::Status& why, Next next) {
   ++counters_.failures;
-  Duration wait = backoff_.Next(random_);
+  const TimePoint now = client_.loop().now();
   const std::optional<ApiFailure> failure = FailureOf(why);
+  const bool unreached = !failure && absl::IsUnavailable(why);
+  Duration wait = unreached ? unreached_.Next(random_) : backoff_.Next(random_);
+  // Each begins anew after the other: a server that has come back is not the one that went.
+  (unreached ? backoff_ : unreached_).Reset();
   if (failure && failure->retry_after) wait = std::max(wait, *failure->retry_after);
-  log_.Warn("watch_failed", {{"kind", target_.type.kind},
-                             {"step", next == Next::kList ? "list" : "watch"},
-                             {"wait_ms", Milliseconds(wait)},
-                             {"why", std::string(why.message())}});
-  retry_timer_ = client_.loop().At(client_.loop().now() + wait, [this, next] {
+  if (!unreached || now - said_at_ >= limits_.backoff_most) {
+    if (unreached) said_at_ = now;
+    log_.Warn("watch_failed", {{"kind", target_.type.kind},
+                               {"step", next == Next::kList ? "list" : "watch"},
+                               {"wait_ms", Milliseconds(wait)},
+                               {"why", std::string(why.message())}});
+  }
+  retry_timer_ = client_.loop().At(now + wait, [this, next] {
     retry_timer_ = 0;
     if (next == Next::kList) {
       List();

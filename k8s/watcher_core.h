@@ -23,7 +23,8 @@ namespace rouse::k8s {
 struct WatchLimits {
   Duration backoff_first = std::chrono::milliseconds(800);
   Duration backoff_most = std::chrono::seconds(30);
-  Duration healthy_after = std::chrono::minutes(2);  ///< a watch this old has proved itself
+  Duration unreached_most = std::chrono::seconds(2);  ///< between dials of a server that is away
+  Duration healthy_after = std::chrono::minutes(2);   ///< a watch this old has proved itself
   Duration timeout_least = std::chrono::seconds(300);
   Duration timeout_most = std::chrono::seconds(600);
   Duration silence_max = std::chrono::seconds(90);  ///< no event, no bookmark: the stream is dead
@@ -102,7 +103,9 @@ class WatcherCore {
   WatchTarget target_;
   WatchLimits limits_;
   Store& store_;
-  Backoff backoff_;
+  Backoff backoff_;    ///< where the server answers
+  Backoff unreached_;  ///< where it cannot be reached
+  TimePoint said_at_{};
   ListFrom list_from_ = ListFrom::kCache;
   std::string version_;
   bool synced_ = false;
