@@ -22,7 +22,7 @@ sanitize="clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev"
 wanted=
 for purpose in "$@"; do
   case "$purpose" in
-    build | test | tour | bench | sanitize | nginx | haproxy | h2o | nghttpx | pip | scan | cluster)
+    build | test | tour | bench | sanitize | nginx | haproxy | h2o | nghttpx | pip | scan | cluster | image)
       wanted+=" ${!purpose}" ;;
     *) echo "install.sh: '$purpose' is no purpose; the head of this file lists them" >&2; exit 2 ;;
   esac
