@@ -54,13 +54,14 @@ bool Shard::Turn(Duration wait) {
   const size_t messages = inbox_->Run();
   const bool more = timers_.Advance(now_, kTimersPerTurn);
   const bool ran = RunReady();
+  if (turn_ends_ != nullptr) RunTurnEnds();
   return events > 0 || messages > 0 || more || timers_.fired() != fired || ran;
 }
 
 /// Waits for events, at most until the next timer; not at all where something is to be done
 /// already.
 void Shard::Wait(Duration most) {
-  if (!ready_.empty()) most = Duration::zero();
+  if (!ready_.empty() || turn_ends_ != nullptr) most = Duration::zero();
   const TimePoint due = timers_.NextDue();
   if (due != kNever) most = std::min(most, std::max(due - now_, Duration::zero()));
   if (most > Duration::zero() && !wake_up_->added) {
@@ -82,6 +83,36 @@ bool Shard::RunReady() {
   ready_.erase(ready_.begin(), end);
   for (const std::coroutine_handle<> coroutine : running_) coroutine.resume();
   return true;
+}
+
+/// Each of those queued until now once; what is queued meanwhile waits for the next turn's end.
+void Shard::RunTurnEnds() {
+  running_ends_ = std::exchange(turn_ends_, nullptr);
+  running_ends_->link_ = &running_ends_;
+  while (running_ends_ != nullptr) {
+    TurnEnd& work = *running_ends_;
+    work.Leave();
+    work.OnTurnEnd();
+  }
+}
+
+TurnEnd::~TurnEnd() {
+  if (link_ != nullptr) Leave();
+}
+
+void TurnEnd::Queue() {
+  if (link_ != nullptr) return;
+  link_ = &owner_.turn_ends_;
+  next_ = owner_.turn_ends_;
+  if (next_ != nullptr) next_->link_ = &next_;
+  owner_.turn_ends_ = this;
+}
+
+void TurnEnd::Leave() {
+  *link_ = next_;
+  if (next_ != nullptr) next_->link_ = link_;
+  next_ = nullptr;
+  link_ = nullptr;
 }
 
 size_t Shard::connections() const {

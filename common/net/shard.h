@@ -26,6 +26,30 @@ namespace rouse::net {
 class Poller;
 class Inbox;
 
+class Shard;
+
+/// Work that is done once at the end of a turn for all that the turn has brought: one write, say,
+/// for many messages. Its owner has it as a member or base.
+class TurnEnd {
+ public:
+  TurnEnd(const TurnEnd&) = delete;
+  TurnEnd& operator=(const TurnEnd&) = delete;
+
+ protected:
+  explicit TurnEnd(Shard& shard) : owner_(shard) {}
+  ~TurnEnd();
+  /// OnTurnEnd will be called once, in this turn; from within it, in the next.
+  void Queue();
+
+ private:
+  friend class Shard;
+  virtual void OnTurnEnd() = 0;
+  void Leave();
+  Shard& owner_;
+  TurnEnd* next_ = nullptr;
+  TurnEnd** link_ = nullptr;  ///< what points to us; null while not queued
+};
+
 struct ShardLimits {
   size_t buffer_bytes_max = 256u << 20;
   size_t connections_max = 18000;
@@ -95,8 +119,10 @@ class Shard {
   static constexpr Duration kSleepMost = std::chrono::seconds(1);
   class WakeUp;
 
+  friend class TurnEnd;
   void Wait(Duration most);
   bool RunReady();
+  void RunTurnEnds();
 
   uint32_t id_;
   const Clock& clock_;
@@ -111,6 +137,8 @@ class Shard {
   std::unique_ptr<Poller> poller_;
   std::unique_ptr<Inbox> inbox_;
   std::unique_ptr<WakeUp> wake_up_;
+  TurnEnd* turn_ends_ = nullptr;
+  TurnEnd* running_ends_ = nullptr;
   bool stopped_ = false;
 };
 

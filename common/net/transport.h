@@ -97,8 +97,9 @@ class Transport {
     hang_up_watch_ = watch;
     hang_up_context_ = context;
   }
-  /// Told each time the connection becomes writable while no coroutine waits to write:
-  /// for a transport that stands on this one. Null to stop.
+  /// Told each time the connection becomes writable while no coroutine waits to write: for a
+  /// transport that stands on this one, and for a driver that writes at the end of a turn. Null to
+  /// stop.
   void OnWritable(Watch watch, void* context) {
     if (watch == nullptr && !waits_) return;
     waits().writable_watch = watch;

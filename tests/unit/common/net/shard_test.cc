@@ -1,5 +1,6 @@
 #include "common/net/shard.h"
 
+#include <memory>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -115,6 +116,47 @@ TEST_CASE("simulated shards exchange messages in an order that the seed alone de
     differs = differs || Meet(seed) != Meet(1);
   }
   CHECK(differs);
+}
+
+/// Notes each call, and queues itself again as often as told.
+class Ending final : public TurnEnd {
+ public:
+  Ending(Shard& shard, int again) : TurnEnd(shard), again_(again) {}
+  using TurnEnd::Queue;
+  int runs = 0;
+
+ private:
+  void OnTurnEnd() override {
+    ++runs;
+    if (again_-- > 0) Queue();
+  }
+  int again_;
+};
+
+net::Task<void> QueueTwice(Shard& shard, Ending& ending) {
+  co_await shard.NextTurn();
+  ending.Queue();
+  ending.Queue();
+}
+
+TEST_CASE("the end of a turn runs once for all that the turn has brought") {
+  SimClock clock;
+  Shard shard(0, clock, 1, {});
+  Ending once(shard, 0);
+  Ending again(shard, 1);
+  auto gone = std::make_unique<Ending>(shard, 0);
+  gone->Queue();
+  gone.reset();
+  Detach(QueueTwice(shard, once));
+  Detach(QueueTwice(shard, again));
+  shard.Turn(Duration::zero());
+  CHECK(once.runs == 1);
+  CHECK(again.runs == 1);  // what is queued meanwhile waits
+  shard.Turn(Duration::zero());
+  CHECK(once.runs == 1);
+  CHECK(again.runs == 2);
+  shard.Turn(Duration::zero());
+  CHECK(again.runs == 2);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "common/net/tcp_transport.h"
 
 #include <algorithm>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -119,6 +120,31 @@ TEST_CASE("a writer stops when nobody reads, and goes on when somebody does") {
   pair.server->ShutdownWrite();
   REQUIRE(loop.RunUntil([&] { return ended; }));
   CHECK(got.size() == data.size());
+}
+
+TEST_CASE("a connection without a writer is told when it may write again") {
+  Loopback loop;
+  auto pair = loop.Dial();
+  REQUIRE(pair.client);
+  const std::string data(1 << 20, 'x');
+  const std::string_view part = data;
+  int told = 0;
+  pair.server->OnWritable([](void* count) { ++*static_cast<int*>(count); }, &told);
+  size_t written = 0;
+  for (IoResult one = pair.server->Write({&part, 1}); one.status == IoStatus::kDone;
+       one = pair.server->Write({&part, 1}))
+    written += one.bytes;
+  CHECK(told == 0);
+  std::vector<char> buffer(1 << 20);
+  REQUIRE(loop.RunUntil([&] {
+    while (pair.client->readable()) {
+      const IoResult read = pair.client->Read(buffer);
+      if (read.status != IoStatus::kDone) break;
+      written -= read.bytes;
+    }
+    return told > 0 && written == 0;
+  }));
+  CHECK(told >= 1);
 }
 
 TEST_CASE("after the peer's FIN the other direction still works, and the end is said again") {
