@@ -4,7 +4,7 @@
 # Reasons, least versions and licences: README.md beside this file. Quiet where nothing is missing.
 set -euo pipefail
 
-build="g++ cmake ninja-build ccache libboost1.81-dev libboost-json1.81-dev libabsl-dev libssl-dev
+build="g++ cmake ninja-build ccache libboost1.81-dev libboost-json1.81-dev libabsl-dev libssl-dev libnghttp2-dev
   libyaml-cpp-dev protobuf-compiler libprotobuf-dev prometheus-cpp-dev catch2"
 test="python3 python3-yaml curl iproute2 procps openssl strace valgrind"
 tour="python3 curl procps"

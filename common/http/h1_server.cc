@@ -78,6 +78,7 @@ void H1Server::Advance() {
     }
     if (step == ParseStep::kFailed) {
       if (stream_->peer_ended()) return End(false);  // mid-head too: there is nobody to answer
+      if (served_ == 0 && LeavesHttp1()) return;
       return Refuse(stream_->error());
     }
     if (state_ == State::kIdle && stream_->held()) {
@@ -89,6 +90,22 @@ void H1Server::Advance() {
   if (state_ != State::kIdle) return;
   stream_.reset();
   if (!timer_.armed()) GoIdle(options_.keep_alive_timeout);
+}
+
+/// The first head of a connection was refused. It may be the preface of HTTP/2 (RFC 9113 section
+/// 3.4), which goes to whoever speaks that; or no HTTP of any version, which gets no answer in one.
+/// True: we are gone, or going.
+bool H1Server::LeavesHttp1() {
+  constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n";
+  const std::string_view bytes = stream_->held_bytes();
+  if (bytes.starts_with(kPreface) && handler_.OnPreface(transport_, bytes)) return true;
+  const std::string_view line = bytes.substr(0, bytes.find_first_of("\r\n"));
+  const bool like_http = line.find("HTTP/") != std::string_view::npos ||
+                         line.find('/') != std::string_view::npos ||
+                         line.find(' ') == std::string_view::npos;
+  if (like_http) return false;
+  End(false);
+  return true;
 }
 
 void H1Server::Refuse(const Error& error) {

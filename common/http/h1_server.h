@@ -35,6 +35,7 @@ class H1Server final : public ServerConnection, private H1StreamOwner {
   static void OnHangUp(void* self);
   static void OnTimer(void* self);
   void Advance();
+  bool LeavesHttp1();
   void Refuse(const Error& error);
   void EndExchange(Ending ending) override;
   void TellGoneSoon() override { ResumeSoon(); }

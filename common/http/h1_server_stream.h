@@ -70,6 +70,7 @@ class H1ServerStream final : public ServerStream {
   /// Begins with bytes that came behind the message before.
   void StartWith(std::string_view bytes, net::Block block);
   [[nodiscard]] bool holds_bytes() const { return used_ > parsed_; }
+  [[nodiscard]] std::string_view held_bytes() const { return {block_.data(), used_}; }
   [[nodiscard]] bool held() const { return used_ > 0; }
   /// More than empty lines has come.
   [[nodiscard]] bool started() const {

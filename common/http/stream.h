@@ -23,6 +23,7 @@
 namespace rouse::net {
 class Shard;
 struct TlsPeer;
+class Transport;
 }  // namespace rouse::net
 
 namespace rouse::http {
@@ -119,7 +120,8 @@ class ServerStream {
   /// counterpart of
   /// ClientStream::Cancel.
   virtual void CancelRead(const Error& /*error*/) {}
-  /// After the response this connection is to end (drain, error, limit). Before TrySendHead.
+  /// After the response this connection is to end (drain, error, limit), where it carries one
+  /// stream at a time. Before TrySendHead.
   virtual void CloseAfter() = 0;
   /// The exchange is over. With an error, or with a body unfinished, the connection (HTTP/1) or
   /// stream (HTTP/2) is cut; else it goes on to the next request. Exactly once; the stream is dead
@@ -133,9 +135,15 @@ class StreamHandler {
   virtual ~StreamHandler() = default;
   virtual void OnStream(ServerStream& stream) = 0;
   /// A message was refused by the codec: the stream has a head that may be incomplete, and `error`.
-  /// The handler answers (local reply) through TrySendHead and Finish; the connection closes after
-  /// it.
+  /// The handler answers (local reply) through TrySendHead and Finish; the connection (HTTP/1) or
+  /// stream (HTTP/2) closes after it.
   virtual void OnBadRequest(ServerStream& stream, const Error& error) = 0;
+  /// The connection's first bytes are the preface of another version. True: the handler has taken
+  /// the transport, and the bytes, over; the connection that asked is gone.
+  virtual bool OnPreface(std::unique_ptr<net::Transport>& /*transport*/,
+                         std::string_view /*bytes*/) {
+    return false;
+  }
   /// The connection is over and may be destroyed from the loop; all its streams have been finished.
   virtual void OnConnectionClosed() = 0;
 };
@@ -190,6 +198,8 @@ class ClientConnection {
  public:
   virtual ~ClientConnection() = default;
   [[nodiscard]] virtual size_t streams_free() const = 0;
+  /// It carries several streams at a time.
+  [[nodiscard]] virtual bool multiplexes() const { return false; }
   /// Precondition: streams_free() > 0. The stream lives until its Finish().
   [[nodiscard]] virtual ClientStream& Open() = 0;
   /// Told when the connection becomes idle (`usable` true), or must not be used for new streams

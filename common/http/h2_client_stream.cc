@@ -1,0 +1,131 @@
+#include "common/http/h2_client_stream.h"
+
+#include <utility>
+
+#include "common/http/web_socket_key.h"
+
+namespace rouse::http {
+
+H2ClientStream::H2ClientStream(H2StreamOwner& connection, const H1BodyLimits& limits)
+    : H2Stream(connection, H2Codec::kNoStream, Side::kUpstream, limits),
+      head_event_(connection.shard()) {}
+
+Step H2ClientStream::TrySendHead(const RequestHead& head, const HeadPatch& patch,
+                                 std::string_view first, bool end) {
+  to_head_ = head.method == "HEAD";
+  connect_ = !head.upgrade.empty();
+  if (!error_.ok()) return Step::kFailed;
+  if (connect_ && !connection_.codec().peer_takes_connect_protocol()) {
+    Fail({ErrorKind::kUpstreamProtocol, Side::kUpstream, false,
+          "the pod takes no WebSocket over HTTP/2"});
+    return Step::kFailed;
+  }
+  H2FieldList list(connection_.shard().scratch());
+  WriteRequest(head, patch, list);
+  if (list.full()) {
+    Fail({ErrorKind::kHeadTooLarge, Side::kLocal, false, "the request head is too long"});
+    return Step::kFailed;
+  }
+  if (connect_) {
+    const auto key = head.fields.Find("sec-websocket-key");
+    const WebSocketAccept accept = AcceptOf(key.value_or(""));
+    accept_.assign(accept.begin(), accept.end());
+    reader_.SetPatient();
+  }
+  const bool bodiless = !connect_ && (head.body == BodyKind::kNone || (end && first.empty()));
+  position_ = connection_.codec().packed_total();
+  reader_.Start(true);
+  writer_.Begin(connect_ ? std::string_view() : first, !connect_ && (end || bodiless), !bodiless);
+  id_ = connection_.Request(*this, list.fields(), bodiless ? nullptr : &writer_);
+  if (id_ == H2Codec::kNoStream) {
+    closed_ = true;
+    Fail({ErrorKind::kUpstreamReset, Side::kUpstream, true, "no stream could be opened"});
+    return Step::kFailed;
+  }
+  sent_ = true;
+  return writer_.State();
+}
+
+void H2ClientStream::TakeHead(const H2Block& block) {
+  touched_ = true;
+  if (!error_.ok()) return;
+  Received received;
+  Error error = ReadResponse(block, to_head_, accept_, received.bytes, received.head);
+  const int status = received.head.status;
+  if (error.ok() && status < 200) {
+    if (status == 101)
+      error = {ErrorKind::kUpstreamProtocol, Side::kUpstream, false, "a 101 over HTTP/2"};
+    if (early_ == nullptr) early_ = std::make_unique<std::deque<Received>>();
+    if (early_->size() >= kInformationalMax)
+      error = {ErrorKind::kUpstreamProtocol, Side::kUpstream, false, "too many 1xx responses"};
+    // A 100 answers an Expect that was never forwarded: the client has had its own.
+    if (error.ok() && status != 100) early_->push_back(std::move(received));
+  } else if (error.ok()) {
+    final_head_ = true;
+    received_ = std::move(received);
+    if (!connect_ || status >= 300) {
+      connect_ = false;
+      if (block.end || received_.head.body == BodyKind::kNone) reader_.Start(false);
+    } else {
+      received_.head.status = 101;
+      received_.head.body = BodyKind::kStreamed;
+    }
+  }
+  if (!error.ok()) return Fail(error);
+  if (head_event_.waiting()) head_event_.Signal();
+}
+
+net::Task<Result<const ResponseHead*>> H2ClientStream::ReceiveHead(TimePoint deadline) {
+  for (;;) {
+    if (early_ != nullptr && !early_->empty()) {
+      current_early_ = std::move(early_->front());
+      early_->pop_front();
+      co_return &current_early_.head;
+    }
+    if (final_head_) co_return &received_.head;
+    if (!error_.ok()) co_return error_;
+    const net::Wake why = co_await head_event_.Wait(deadline);
+    if (why == net::Wake::kDeadline && !touched_ && error_.ok())
+      Fail({ErrorKind::kResponseStartTimeout, Side::kUpstream, false, "no response in time"});
+    if (why == net::Wake::kDeadline && !final_head_ && error_.ok())
+      Fail({ErrorKind::kResponseStartTimeout, Side::kUpstream, false, "no response in time"});
+  }
+}
+
+void H2ClientStream::Fail(const Error& error) {
+  if (error_.ok()) error_ = error;
+  reader_.Fail(error);
+  writer_.Fail(error);
+  if (head_event_.waiting()) head_event_.Signal();
+}
+
+/// The pod reset the stream, or the connection is gone.
+void H2ClientStream::Broken(const Error& error) {
+  Error own = error;
+  if (!sent_) own.retry_safe = true;
+  if (sent_ && connection_.codec().written_total() <= position_) own.retry_safe = true;
+  if (touched_) own.retry_safe = false;
+  // A complete answer stands, whatever became of the rest of the request (RFC 9113 section 8.1).
+  if (final_head_ && reader_.peer_ended()) {
+    if (!writer_.ended()) writer_.Fail(own);
+    return;
+  }
+  if (final_head_) own.kind = ErrorKind::kUpstreamTruncated;
+  Fail(own);
+}
+
+void H2ClientStream::Cancel(const Error& error) {
+  if (!error_.ok()) return;
+  Fail(error);
+  if (sent_) connection_.Reset(*this, H2Code::kCancel);
+}
+
+void H2ClientStream::Finish() {
+  reader_.Clear();
+  const bool whole = writer_.ended() && reader_.peer_ended() && error_.ok();
+  if (sent_ && !whole) connection_.Reset(*this, H2Code::kCancel);
+  if (!sent_) closed_ = true;
+  connection_.Remove(*this);
+}
+
+}  // namespace rouse::http

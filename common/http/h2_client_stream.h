@@ -1,0 +1,60 @@
+#pragma once
+// What:      H2ClientStream: one request on an H2Client, from Open to Finish.
+// Owner:     the H2Client; pooled. One shard.
+// Limits:    an exact copy of the response's head, kInformationalMax 1xx heads; a body's window.
+// Invariant: what HTTP/1 would have called an upgrade goes out as an extended CONNECT (RFC 8441),
+//            and its 2xx comes back as the 101.
+
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "common/http/h2_heads.h"
+#include "common/http/h2_stream.h"
+#include "common/http/stream.h"
+
+namespace rouse::http {
+
+class H2ClientStream final : public ClientStream, public H2Stream {
+ public:
+  static constexpr size_t kInformationalMax = 8;
+
+  H2ClientStream(H2StreamOwner& connection, const H1BodyLimits& limits);
+
+  // ---- for the connection
+  void TakeHead(const H2Block& block) override;
+  [[nodiscard]] bool final_head() const { return final_head_; }
+  void Broken(const Error& error) override;
+
+  // ---- ClientStream
+  Step TrySendHead(const RequestHead& head, const HeadPatch& patch, std::string_view first,
+                   bool end) override;
+  [[nodiscard]] BodyWriter& request_body() override { return writer_; }
+  net::Task<Result<const ResponseHead*>> ReceiveHead(TimePoint deadline) override;
+  [[nodiscard]] BodyReader& response_body() override { return reader_; }
+  void Cancel(const Error& error) override;
+  void Finish() override;
+  [[nodiscard]] bool untouched() const override { return !touched_; }
+
+ private:
+  struct Received {
+    H2HeadBytes bytes;
+    ResponseHead head;
+  };
+  void Fail(const Error& error);
+
+  net::Event head_event_;
+  std::unique_ptr<std::deque<Received>> early_;  ///< 1xx, not handed out yet
+  Received current_early_;
+  Received received_;
+  std::string accept_;  ///< what answers the client's Sec-WebSocket-Key
+  Error error_;
+  uint64_t position_ = 0;  ///< of its first byte in the connection's output
+  bool touched_ = false;   ///< something of the response has come
+  bool to_head_ = false;
+  bool connect_ = false;
+  bool final_head_ = false;
+  bool sent_ = false;
+};
+
+}  // namespace rouse::http

@@ -1,0 +1,59 @@
+#pragma once
+// What:      H2ServerStream: one request on an H2Server, from its head to Finish.
+// Owner:     the H2Server; pooled. One shard.
+// Limits:    an exact copy of the head; a body's window.
+// Invariant: a reset of the client's is told once, from the loop.
+
+#include "common/http/h1_server_stream.h"
+#include "common/http/h2_heads.h"
+#include "common/http/h2_stream.h"
+#include "common/http/stream.h"
+
+namespace rouse::http {
+
+class H2ServerStream final : public ServerStream, public H2Stream {
+ public:
+  H2ServerStream(H2StreamOwner& connection, int32_t id, const PeerInfo& peer,
+                 const H1Options& options);
+
+  // ---- for the connection
+  void TakeRequest(const H2Block& block);
+  /// Why it cannot be served; ok where it can.
+  [[nodiscard]] const Error& bad() const { return bad_; }
+  void HandOut() { handed_out_ = true; }
+  void Broken(const Error& error) override;
+  void TellGone() override;
+
+  // ---- ServerStream
+  [[nodiscard]] const RequestHead& head() const override { return head_; }
+  [[nodiscard]] const PeerInfo& peer() const override { return peer_; }
+  [[nodiscard]] BodyReader& request_body() override { return reader_; }
+  [[nodiscard]] BodyWriter& response_body() override { return writer_; }
+  Step TrySendInformational(const ResponseHead& head, const HeadPatch& patch) override;
+  Step TrySendHead(const ResponseHead& head, const HeadPatch& patch, std::string_view first,
+                   bool end) override;
+  [[nodiscard]] bool head_sent() const override { return writer_.begun(); }
+  size_t Park() override;
+  void Unpark() override {}
+  void OnGone(GoneWatch watch) override { gone_watch_ = watch; }
+  [[nodiscard]] bool gone() const override { return gone_; }
+  void CancelRead(const Error& error) override { reader_.Fail(error); }
+  /// The others on the connection go on: it ends by Drain.
+  void CloseAfter() override {}
+  void Finish(const Error& error) override;
+
+ private:
+  static void SayContinue(void* self);
+
+  const PeerInfo& peer_;
+  const H1Options& options_;
+  RequestHead head_;
+  H2HeadBytes bytes_;
+  GoneWatch gone_watch_;
+  Error bad_;
+  bool gone_ = false;
+  bool handed_out_ = false;
+  bool tunnel_ = false;
+};
+
+}  // namespace rouse::http

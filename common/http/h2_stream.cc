@@ -1,0 +1,293 @@
+#include "common/http/h2_stream.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace rouse::http {
+namespace {
+
+/// Bounds the arithmetic of WaitEnd.
+constexpr uint64_t kEarnedSecondsMax = 1'000'000'000;
+/// Less than this in a whole write timeout is no progress (security.md A05, the drip).
+constexpr size_t kProgressBytes = 1024;
+
+}  // namespace
+
+H2BodyReader::H2BodyReader(H2Stream& stream, net::Shard& shard, Side side,
+                           const H1BodyLimits& limits)
+    : stream_(stream), shard_(shard), side_(side), limits_(limits), arrived_(shard) {}
+
+bool H2BodyReader::buffered() const {
+  return front_.end - front_.begin > in_hand_ || !more_.empty();
+}
+
+void H2BodyReader::Deliver(std::string_view bytes) {
+  if (!error_.ok() || bytes.empty()) return;
+  received_ += bytes.size();
+  if (side_ == Side::kDownstream && received_ > limits_.body_bytes_max)
+    return Fail({ErrorKind::kBodyTooLarge, side_, false, "the body is over the limit"});
+  while (!bytes.empty()) {
+    Buffer* back = more_.empty() ? &front_ : &more_.back();
+    if (back->room() == 0) {
+      if (back->data() != nullptr) back = &more_.emplace_back();
+      back->block = shard_.buffers().TakeSmall();
+      if (!back->block)
+        return Fail({ErrorKind::kOverloaded, Side::kLocal, false, "no buffer is free"});
+    }
+    const size_t part = std::min(bytes.size(), back->room());
+    std::memcpy(back->data() + back->end, bytes.data(), part);
+    back->end += part;
+    bytes.remove_prefix(part);
+  }
+  if (arrived_.waiting()) arrived_.Signal();
+}
+
+void H2BodyReader::DeliverEnd() {
+  ended_ = true;
+  if (arrived_.waiting()) arrived_.Signal();
+}
+
+void H2BodyReader::Fail(const Error& error) {
+  if (!error_.ok()) return;
+  error_ = error;
+  if (arrived_.waiting()) arrived_.Signal();
+}
+
+size_t H2BodyReader::Compact() {
+  if (in_hand_ > 0 || !more_.empty()) return front_.block.size() * (1 + more_.size());
+  const size_t size = front_.end - front_.begin;
+  if (front_.copy || size == 0) return size;
+  auto copy = std::make_unique<char[]>(size);
+  std::memcpy(copy.get(), front_.data() + front_.begin, size);
+  front_ = {.block = {}, .copy = std::move(copy), .begin = 0, .end = size};
+  return size;
+}
+
+void H2BodyReader::Clear() {
+  front_ = {};
+  more_.clear();
+  in_hand_ = 0;
+}
+
+/// The piece in hand has been done with: its bytes may be sent again.
+void H2BodyReader::Release() {
+  const size_t bytes = std::exchange(in_hand_, 0);
+  if (bytes == 0) return;
+  front_.begin += bytes;
+  if (!ended_ && !stream_.closed()) stream_.connection().Credit(stream_.id(), bytes);
+  if (front_.begin < front_.end) return;
+  if (more_.empty()) {
+    front_ = {};
+    return;
+  }
+  front_ = std::move(more_.front());
+  more_.erase(more_.begin());
+}
+
+Step H2BodyReader::TryRead(Piece& piece) {
+  Release();
+  const std::string_view bytes(front_.data() + front_.begin, front_.end - front_.begin);
+  if (!bytes.empty()) {
+    in_hand_ = bytes.size();
+    bytes_read_ += bytes.size();
+    piece = {.data = bytes, .end = ended_ && more_.empty()};
+    return Step::kDone;
+  }
+  if (ended_) {
+    piece = {.data = {}, .end = true};
+    return Step::kDone;
+  }
+  if (!error_.ok()) return Step::kFailed;
+  // Somebody wants it now: from here on the stream has its full window.
+  if (!std::exchange(raised_, true) && side_ == Side::kDownstream && !stream_.closed())
+    stream_.connection().Raise(stream_.id());
+  const BeforeRead told = std::exchange(before_read_, nullptr);
+  if (told != nullptr) told(before_read_context_);
+  return Step::kMustWait;
+}
+
+/// As H1BodyReader: only waiting for the peer counts against its rate.
+TimePoint H2BodyReader::WaitEnd(TimePoint deadline) const {
+  if (patient_) return deadline;
+  const TimePoint now = shard_.now();
+  TimePoint end = std::min(deadline, Later(now, limits_.read_idle_timeout));
+  if (side_ == Side::kDownstream && limits_.rate_least > 0) {
+    const auto earned = std::chrono::seconds(
+        std::min<uint64_t>(bytes_read_ / limits_.rate_least, kEarnedSecondsMax));
+    const Duration allowed = std::max<Duration>(limits_.rate_grace, earned);
+    end = std::min(end, Later(now, std::max(allowed - waited_, Duration::zero())));
+  }
+  return end;
+}
+
+net::Task<Result<Piece>> H2BodyReader::Read(TimePoint deadline) {
+  Piece piece;
+  for (;;) {
+    const Step step = TryRead(piece);
+    if (step == Step::kDone) co_return piece;
+    if (step == Step::kFailed) co_return error_;
+    const TimePoint begin = shard_.now();
+    const net::Wake why = co_await arrived_.Wait(WaitEnd(deadline));
+    waited_ += shard_.now() - begin;
+    const bool late = why == net::Wake::kDeadline && !buffered() && !ended_;
+    if (late && error_.ok()) {
+      const bool downstream = side_ == Side::kDownstream;
+      error_ = {downstream ? ErrorKind::kBodyTimeout : ErrorKind::kUpstreamTimeout, side_, false,
+                "no body bytes in time"};
+    }
+  }
+}
+
+const Trailers* H2BodyReader::trailers() const {
+  return trailers_.size() > 0 && ended_ ? &trailers_ : nullptr;
+}
+
+// ---- writer
+// ----------------------------------------------------------------------------------------
+
+H2BodyWriter::H2BodyWriter(H2Stream& stream, net::Shard& shard, Side side,
+                           const H1BodyLimits& limits)
+    : stream_(stream), shard_(shard), side_(side), limits_(limits), packed_(shard) {}
+
+void H2BodyWriter::Begin(std::string_view first, bool last, bool open) {
+  begun_ = true;
+  open_ = open;
+  ended_ = last || !open;
+  data = open ? first : std::string_view();
+  end = open && last;
+  end_packed_ = false;
+  bytes_written_ += data.size();
+  moved_ = shard_.now();
+}
+
+Step H2BodyWriter::State() const {
+  if (!error_.ok()) return Step::kFailed;
+  return pending() ? Step::kMustWait : Step::kDone;
+}
+
+/// The codec has taken all that there was.
+void H2BodyWriter::Packed() {
+  end_packed_ = end;
+  if (packed_.waiting()) packed_.Signal();
+}
+
+void H2BodyWriter::Fail(const Error& error) {
+  if (error_.ok()) error_ = error;
+  data = {};
+  if (packed_.waiting()) packed_.Signal();
+}
+
+Step H2BodyWriter::TryWrite(std::string_view bytes, bool last) {
+  if (!error_.ok()) return Step::kFailed;
+  if (ended_ || !open_) return State();
+  if (bytes.empty() && !last) return State();
+  data = bytes;
+  end = ended_ = last;
+  bytes_written_ += bytes.size();
+  moved_ = shard_.now();
+  stream_.connection().Resume(stream_.id());
+  if (pending() && error_.ok()) stream_.connection().BoundUnsent();
+  return State();
+}
+
+Step H2BodyWriter::TryEnd(const Trailers& trailers) {
+  if (!error_.ok()) return Step::kFailed;
+  if (ended_ || !open_) return State();
+  H2FieldList list(shard_.scratch());
+  if (trailers_allowed_) WriteTrailers(trailers, list);
+  if (list.fields().empty()) return TryWrite({}, true);
+  ended_ = true;
+  stream_.connection().Trailers(stream_.id(), list.fields());
+  return State();
+}
+
+net::Task<Result<void>> H2BodyWriter::Flush(TimePoint deadline) {
+  TimePoint since = shard_.now();
+  size_t before = data.size();
+  for (;;) {
+    if (!error_.ok()) co_return error_;
+    if (!pending()) co_return Result<void>();
+    const TimePoint idle = Later(since, limits_.write_idle_timeout);
+    const net::Wake why = co_await packed_.Wait(std::min(deadline, idle));
+    if (!error_.ok() || !pending()) continue;
+    if (why != net::Wake::kDeadline) continue;
+    const bool progress = before - data.size() >= kProgressBytes;
+    if (progress && shard_.now() < deadline) {
+      since = moved_ = shard_.now();
+      before = data.size();
+      continue;
+    }
+    const bool downstream = side_ == Side::kDownstream;
+    Fail({downstream ? ErrorKind::kDownstreamTimeout : ErrorKind::kUpstreamTimeout, side_, false,
+          "the peer does not read"});
+  }
+}
+
+// ---- owner
+// -----------------------------------------------------------------------------------------
+
+void H2StreamOwner::Credit(int32_t id, size_t bytes) {
+  codec_.Consumed(id, bytes);
+  Touch();
+}
+
+void H2StreamOwner::Raise(int32_t id) {
+  if (limits_.window <= limits_.window_parked) return;
+  codec_.RaiseWindow(id, limits_.window);
+  Touch();
+}
+
+void H2StreamOwner::Resume(int32_t id) {
+  failed_ = !codec_.Resume(id) || failed_;
+  Touch();
+}
+
+void H2StreamOwner::Trailers(int32_t id, std::span<const H2Field> fields) {
+  failed_ = !codec_.SubmitTrailers(id, fields) || failed_;
+  Touch();
+}
+
+void H2StreamOwner::Respond(int32_t id, std::span<const H2Field> fields, H2Outgoing* more) {
+  failed_ = !codec_.SubmitResponse(id, fields, more) || failed_;
+  Touch();
+}
+
+void H2StreamOwner::Inform(int32_t id, std::span<const H2Field> fields) {
+  failed_ = !codec_.SubmitInformational(id, fields) || failed_;
+  Touch();
+}
+
+void H2StreamOwner::Reset(H2Stream& stream, H2Code code) {
+  if (stream.closed_) return;
+  codec_.Detach(stream.id_);
+  stream.SetClosed();
+  codec_.Reset(stream.id_, code);
+  Touch();
+}
+
+int32_t H2StreamOwner::Request(H2Stream& stream, std::span<const H2Field> fields,
+                               H2Outgoing* more) {
+  const int32_t id = codec_.SubmitRequest(fields, more, stream);
+  if (id == H2Codec::kNoStream) codec_.Terminate(H2Code::kInternal);
+  Touch();
+  return id;
+}
+
+// ---- stream
+// ----------------------------------------------------------------------------------------
+
+H2Stream::H2Stream(H2StreamOwner& connection, int32_t id, Side side, const H1BodyLimits& limits)
+    : connection_(connection),
+      id_(id),
+      reader_(*this, connection.shard(), side, limits),
+      writer_(*this, connection.shard(), side, limits) {}
+
+H2Stream::~H2Stream() = default;
+
+void H2Stream::Broken(const Error& error) {
+  if (!reader_.peer_ended()) reader_.Fail(error);
+  if (!writer_.ended()) writer_.Fail(error);
+}
+
+}  // namespace rouse::http

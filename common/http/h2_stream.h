@@ -1,0 +1,204 @@
+#pragma once
+// What:      H2Stream, one stream of an H2Connection: its body in (H2BodyReader), its body out
+//            (H2BodyWriter). H2ServerStream and H2ClientStream build on it.
+// Owner:     the connection, from its first byte to Finish; it may outlive the codec's stream.
+// Shard:     one.
+// Limits:    what was received and not read is at most the stream's window; H1BodyLimits.
+// Invariant: bytes that were read are credited at the next read, so a piece in hand is covered.
+
+#include <memory>
+#include <vector>
+
+#include "common/http/h1_body.h"
+#include "common/http/h2_codec.h"
+#include "common/http/h2_heads.h"
+#include "common/http/stream.h"
+#include "common/net/buffer_pool.h"
+#include "common/net/event.h"
+#include "common/net/shard.h"
+
+namespace rouse::http {
+
+class H2Stream;
+
+/// What a stream asks of its connection: the codec, and what must be said about it.
+class H2StreamOwner {
+ public:
+  [[nodiscard]] net::Shard& shard() { return shard_; }
+  [[nodiscard]] const H2Codec& codec() const { return codec_; }
+  [[nodiscard]] size_t window_parked() const { return limits_.window_parked; }
+
+  // Each may be called at any time.
+  void Credit(int32_t id, size_t bytes);
+  void Raise(int32_t id);
+  void Resume(int32_t id);
+  void Trailers(int32_t id, std::span<const H2Field> fields);
+  void Respond(int32_t id, std::span<const H2Field> fields, H2Outgoing* more);
+  void Inform(int32_t id, std::span<const H2Field> fields);
+  /// The id of the new stream; H2Codec::kNoStream where there can be none, and the connection ends.
+  [[nodiscard]] int32_t Request(H2Stream& stream, std::span<const H2Field> fields,
+                                H2Outgoing* more);
+  void Reset(H2Stream& stream, H2Code code);
+  /// A stream has begun to wait: resets the one that has waited for longest where it is too much.
+  virtual void BoundUnsent() = 0;
+  /// The stream's user is done with it; it is gone afterwards.
+  virtual void Remove(H2Stream& stream) = 0;
+
+ protected:
+  H2StreamOwner(net::Shard& shard, H2Codec::Role role, const H2Limits& limits,
+                const HeadLimits& head, H2Codec::Events& events)
+      : shard_(shard), limits_(limits), codec_(role, limits, head, events) {}
+  ~H2StreamOwner() = default;
+  /// Output is to be packed and written at the end of this turn.
+  virtual void Touch() = 0;
+
+  net::Shard& shard_;
+  const H2Limits& limits_;
+  H2Codec codec_;
+  bool failed_ = false;  ///< the codec is beyond repair
+};
+
+class H2BodyReader final : public BodyReader {
+ public:
+  using BeforeRead = void (*)(void* context);
+
+  H2BodyReader(H2Stream& stream, net::Shard& shard, Side side, const H1BodyLimits& limits);
+
+  /// Whether a body comes at all; without one it has ended.
+  void Start(bool body) { ended_ = !body; }
+  /// Both sides may be silent for as long as they like: a tunnel, a gRPC stream.
+  void SetPatient() { patient_ = true; }
+  void OnBeforeRead(BeforeRead told, void* context) {
+    before_read_ = told;
+    before_read_context_ = context;
+  }
+  void Deliver(std::string_view bytes);
+  void DeliverTrailers(const H2Block& block) { ReadTrailers(block, trailer_bytes_, trailers_); }
+  void DeliverEnd();
+  void Fail(const Error& error);
+  /// What is buffered moves to an exact copy; returns its size.
+  size_t Compact();
+  void Clear();
+
+  Step TryRead(Piece& piece) override;
+  net::Task<Result<Piece>> Read(TimePoint deadline) override;
+  [[nodiscard]] const Trailers* trailers() const override;
+  [[nodiscard]] Error error() const override { return error_; }
+  [[nodiscard]] uint64_t bytes_read() const override { return bytes_read_; }
+  /// The peer has ended, and all of it was read.
+  [[nodiscard]] bool ended() const { return ended_ && !buffered(); }
+  [[nodiscard]] bool peer_ended() const { return ended_; }
+
+ private:
+  /// Received bytes, in the order they came: a block, or (parked) an exact copy.
+  struct Buffer {
+    net::Block block;
+    std::unique_ptr<char[]> copy;
+    size_t begin = 0;
+    size_t end = 0;
+    [[nodiscard]] char* data() const { return copy ? copy.get() : block.data(); }
+    [[nodiscard]] size_t room() const { return copy ? 0 : block.size() - end; }
+  };
+  [[nodiscard]] bool buffered() const;
+  void Release();
+  [[nodiscard]] TimePoint WaitEnd(TimePoint deadline) const;
+
+  H2Stream& stream_;
+  net::Shard& shard_;
+  const Side side_;
+  const H1BodyLimits& limits_;
+  net::Event arrived_;
+  Buffer front_;
+  std::vector<Buffer> more_;
+  size_t in_hand_ = 0;  ///< of front_, handed out and not released
+  uint64_t received_ = 0;
+  uint64_t bytes_read_ = 0;
+  Duration waited_{};
+  H2HeadBytes trailer_bytes_;
+  Trailers trailers_;
+  BeforeRead before_read_ = nullptr;
+  void* before_read_context_ = nullptr;
+  Error error_;
+  bool ended_ = true;
+  bool patient_ = false;
+  bool raised_ = false;
+};
+
+class H2BodyWriter final : public BodyWriter, public H2Outgoing {
+ public:
+  H2BodyWriter(H2Stream& stream, net::Shard& shard, Side side, const H1BodyLimits& limits);
+
+  /// The head is about to go; `open`: a body follows it.
+  void Begin(std::string_view first, bool last, bool open);
+  [[nodiscard]] Step State() const;
+  void Packed();
+  void Fail(const Error& error);
+  void AllowTrailers(bool allowed) { trailers_allowed_ = allowed; }
+
+  Step TryWrite(std::string_view bytes, bool last) override;
+  Step TryEnd(const Trailers& trailers) override;
+  net::Task<Result<void>> Flush(TimePoint deadline) override;
+  [[nodiscard]] Error error() const override { return error_; }
+  [[nodiscard]] uint64_t bytes_written() const override { return bytes_written_; }
+
+  [[nodiscard]] bool begun() const { return begun_; }
+  [[nodiscard]] bool ended() const { return ended_ && !pending() && error_.ok(); }
+  [[nodiscard]] bool pending() const { return !data.empty() || (end && !end_packed_); }
+  /// When bytes last moved while some were waiting.
+  [[nodiscard]] TimePoint moved() const { return moved_; }
+
+ private:
+  H2Stream& stream_;
+  net::Shard& shard_;
+  const Side side_;
+  const H1BodyLimits& limits_;
+  net::Event packed_;
+  uint64_t bytes_written_ = 0;
+  TimePoint moved_{};
+  Error error_;
+  bool begun_ = false;
+  bool ended_ = false;
+  bool end_packed_ = false;
+  bool open_ = false;  ///< DATA frames may be sent
+  bool trailers_allowed_ = true;
+};
+
+class H2Stream {
+ public:
+  H2Stream(H2StreamOwner& connection, int32_t id, Side side, const H1BodyLimits& limits);
+  virtual ~H2Stream();
+  H2Stream(const H2Stream&) = delete;
+  H2Stream& operator=(const H2Stream&) = delete;
+
+  static void* operator new(size_t bytes) { return net::FramePool::Take(bytes); }
+  static void operator delete(void* stream, size_t bytes) { net::FramePool::Give(stream, bytes); }
+
+  /// A response's head, 1xx or final.
+  virtual void TakeHead(const H2Block& /*block*/) {}
+  /// Over before both sides had ended, by a reset or with the connection.
+  virtual void Broken(const Error& error);
+  /// From the loop, after Broken.
+  virtual void TellGone() {}
+
+  [[nodiscard]] int32_t id() const { return id_; }
+  [[nodiscard]] H2StreamOwner& connection() { return connection_; }
+  [[nodiscard]] H2BodyReader& reader() { return reader_; }
+  [[nodiscard]] H2BodyWriter& writer() { return writer_; }
+  /// The codec knows it no more.
+  [[nodiscard]] bool closed() const { return closed_; }
+  void SetClosed() { closed_ = true; }
+
+ protected:
+  friend class H2Connection;
+  friend class H2StreamOwner;
+  H2StreamOwner& connection_;
+  int32_t id_;
+  H2BodyReader reader_;
+  H2BodyWriter writer_;
+  H2Stream* next_ = nullptr;  ///< of the connection's list
+  H2Stream* previous_ = nullptr;
+  bool closed_ = false;
+  bool to_tell_ = false;  ///< TellGone is due
+};
+
+}  // namespace rouse::http
