@@ -111,7 +111,7 @@ absl::Status TakeTls(const ConfigNode& node, net::TlsClientPtr* into) {
 absl::Status TakeWorkload(const ConfigNode& node, StaticWorkload* workload) {
   if (!node.is_map()) return node.Error("expected a workload with name and endpoints");
   const absl::Status keys = node.CheckKeys(
-      {"name", "endpoints", "concurrency_limit", "hold_timeout", "request_timeout",
+      {"name", "endpoints", "protocol", "concurrency_limit", "hold_timeout", "request_timeout",
        "response_start_timeout", "tunnel_idle_timeout", "parked_max", "server_timing", "tls"});
   if (!keys.ok()) return keys;
   const ConfigNode* const name = node.Find("name");
@@ -123,6 +123,11 @@ absl::Status TakeWorkload(const ConfigNode& node, StaticWorkload* workload) {
   }
   if (const ConfigNode* const tls = node.Find("tls"); tls != nullptr)
     if (const absl::Status status = TakeTls(*tls, &workload->tls); !status.ok()) return status;
+  if (const ConfigNode* const protocol = node.Find("protocol"); protocol != nullptr) {
+    if (protocol->text != "http1" && protocol->text != "h2c")
+      return protocol->Error("a protocol is http1 or h2c");
+    if (protocol->text == "h2c") workload->protocol = UpstreamProtocol::kHttp2;
+  }
   return TakePolicy(node, &workload->policy);
 }
 
@@ -197,6 +202,7 @@ EndpointSetPtr StaticSnapshots::BuildSet(const StaticWorkload& workload) {
     endpoint.addresses = {std::string(address.Ip(ip))};
     endpoint.pod_name = text;
     endpoint.tls = workload.tls;
+    endpoint.protocol = workload.protocol;
     endpoint.slots = handles_.endpoint(endpoint.key);
     set->endpoints.push_back(std::move(endpoint));
   }

@@ -22,6 +22,7 @@ namespace rouse::proxy {
 struct StaticWorkload {
   ObjectKey key;
   std::vector<std::string> endpoints;  ///< ADDRESS:PORT
+  UpstreamProtocol protocol = UpstreamProtocol::kHttp1;
   WorkloadPolicy policy;
   net::TlsClientPtr tls = nullptr;  ///< null: its endpoints speak in the clear
 };

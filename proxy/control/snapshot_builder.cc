@@ -25,9 +25,11 @@ WorkloadPolicy DataPathPolicy(const k8s::WorkloadPolicy& policy) {
 }
 
 /// The port a slice carries for a Service port; 0 where it carries none.
-uint16_t SlicePortOf(const k8s::EndpointSlice& slice, const k8s::ServicePort& port) {
+uint16_t SlicePortOf(const k8s::EndpointSlice& slice, const k8s::ServicePort& port,
+                     std::string_view& app_protocol) {
   for (const k8s::SlicePort& candidate : slice.ports) {
     if (candidate.protocol != "TCP" || candidate.name != port.name) continue;
+    if (!candidate.app_protocol.empty()) app_protocol = candidate.app_protocol;
     return candidate.port.value_or(port.port);
   }
   return 0;
@@ -45,6 +47,18 @@ struct Joined {
 };
 
 }  // namespace
+
+UpstreamProtocol ProtocolOf(std::string_view port_name, std::string_view app_protocol) {
+  constexpr std::string_view kNames[] = {"h2c", "http2", "grpc"};
+  const auto says = [&](std::string_view text) {
+    return std::any_of(std::begin(kNames), std::end(kNames), [&](std::string_view name) {
+      return text == name || (text.starts_with(name) && text[name.size()] == '-');
+    });
+  };
+  if (app_protocol == "kubernetes.io/h2c") return UpstreamProtocol::kHttp2;
+  const bool http2 = says(app_protocol.empty() ? port_name : app_protocol);
+  return http2 ? UpstreamProtocol::kHttp2 : UpstreamProtocol::kHttp1;
+}
 
 ProbeSpec EarlyProbeOf(const k8s::Deployment& target, const k8s::ServicePort& service_port,
                        uint16_t pod_port) {
@@ -67,6 +81,10 @@ ProbeSpec EarlyProbeOf(const k8s::Deployment& target, const k8s::ServicePort& se
       break;
     case k8s::ProbeSpec::Kind::kTcpSocket:
       probe.kind = ProbeSpec::Kind::kTcpSocket;
+      break;
+    case k8s::ProbeSpec::Kind::kGrpc:
+      probe.kind = ProbeSpec::Kind::kGrpc;
+      probe.grpc_service = declared.grpc_service;
       break;
     default:
       return none;
@@ -188,7 +206,8 @@ void SnapshotBuilder::AddEndpoints(const WorkloadView& workload, const k8s::Serv
                                    EndpointSet& set) {
   std::map<EndpointKey, Joined> joined;
   for (const auto& [name, slice] : workload.slices) {
-    const uint16_t pod_port = SlicePortOf(slice, port);
+    std::string_view app_protocol = port.app_protocol;
+    const uint16_t pod_port = SlicePortOf(slice, port, app_protocol);
     if (pod_port == 0 || slice.address_type == k8s::EndpointSlice::AddressType::kFqdn) continue;
     for (const k8s::SliceEndpoint& endpoint : slice.endpoints) {
       const bool own_pod = endpoint.target.kind == "Pod" && endpoint.target.ns == set.workload.ns;
@@ -201,6 +220,7 @@ void SnapshotBuilder::AddEndpoints(const WorkloadView& workload, const k8s::Serv
       }
       Joined& one = joined[EndpointKey{endpoint.target.uid, pod_port}];
       one.endpoint.addresses.push_back(address);
+      one.endpoint.protocol = ProtocolOf(port.name, app_protocol);
       // A pod that is moved between slices is in two for a moment: the newer one says how it is.
       if (!one.slice_version.empty() &&
           NewerVersion(one.slice_version, slice.meta.resource_version)) {

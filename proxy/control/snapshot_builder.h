@@ -96,6 +96,11 @@ class SnapshotBuilder {
   std::map<ObjectKey, std::string> problems_;
 };
 
+/// What the pods behind a port speak: its appProtocol says so, else its name (Istio's and Knative's
+/// rules: h2c, http2, grpc, and these with a suffix).
+[[nodiscard]] UpstreamProtocol ProtocolOf(std::string_view port_name,
+                                          std::string_view app_protocol);
+
 /// The probe that may be asked early, by the rules of 15.5; kind kNone where there is none.
 /// `pod_port` is the port that the slice carries for `service_port`, which a probe of the same
 /// container port shares.

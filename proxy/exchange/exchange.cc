@@ -113,6 +113,10 @@ net::Task<Error> Exchange::Dial(const Slot& slot) {
   LocalEndpoint& endpoint = slot.endpoint();
   const TimePoint by = std::min(deadlines_.exchange,
                                 Later(context_.shard.now(), context_.options.dial.connect_timeout));
+  if (context_.pool.dialling(endpoint)) {
+    upstream_ = co_await context_.pool.JoinDial(endpoint, by);
+    if (upstream_) co_return Error{};
+  }
   if (!context_.pool.TakePlace(endpoint)) {
     const bool place = co_await WaitForPlace(endpoint, by);
     if (!place)

@@ -42,11 +42,12 @@ struct EndpointKey {
 
 /// What the pod's own readiness probe asks; `kind` kNone where it may not be asked early (15.5).
 struct ProbeSpec {
-  enum class Kind : uint8_t { kNone, kHttpGet, kTcpSocket };
+  enum class Kind : uint8_t { kNone, kHttpGet, kTcpSocket, kGrpc };
   Kind kind = Kind::kNone;
   bool tls = false;
   uint16_t port = 0;
   std::string path = "/";
+  std::string grpc_service;
   /// Header lines the probe declares, names and values; `Host` replaces the default.
   std::vector<std::pair<std::string, std::string>> headers;
   /// Of one try.

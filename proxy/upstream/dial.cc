@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/http/h2_client.h"
 #include "common/net/connector.h"
 #include "common/net/event.h"
 #include "common/net/socket_address.h"
@@ -19,6 +20,21 @@ std::optional<net::SocketAddress> AddressFor(const Endpoint& endpoint, bool othe
   if (endpoint.addresses.empty()) return std::nullopt;
   const size_t index = other && endpoint.addresses.size() > 1 ? 1 : 0;
   return net::SocketAddress::Parse(endpoint.addresses[index], endpoint.key.port);
+}
+
+using Wire = std::unique_ptr<http::ClientConnection>;
+
+/// The one place upstream that names a protocol. HTTP/2 has shown itself before anything is sent.
+net::Task<Result<Wire>> Speak(net::Shard& shard, std::unique_ptr<net::Transport> transport,
+                              UpstreamProtocol protocol, const DialOptions& options,
+                              TimePoint deadline) {
+  if (protocol == UpstreamProtocol::kHttp1)
+    co_return Wire(std::make_unique<http::H1Client>(shard, std::move(transport), options.http));
+  auto client =
+      std::make_unique<http::H2Client>(shard, std::move(transport), options.http, options.http2);
+  const Result<void> settled = co_await client->Settle(deadline);
+  if (!settled) co_return settled.error();
+  co_return Wire(std::move(client));
 }
 
 }  // namespace
@@ -40,8 +56,9 @@ net::Task<Result<std::unique_ptr<http::ClientConnection>>> Dial(net::Shard& shar
     if (transport && endpoint.tls)
       transport = co_await net::TlsConnect(shard, std::move(*transport), endpoint.tls, end);
     if (transport) {
-      co_return std::unique_ptr<http::ClientConnection>(
-          std::make_unique<http::H1Client>(shard, std::move(*transport), options.http));
+      Result<Wire> wire =
+          co_await Speak(shard, std::move(*transport), endpoint.protocol, options, end);
+      co_return wire;
     }
     const Error failure = transport.error();
     const TimePoint now = shard.now();

@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/http/h1_client.h"
+#include "common/http/h2_limits.h"
 #include "common/http/stream.h"
 #include "common/net/shard.h"
 #include "common/net/task.h"
@@ -28,7 +29,8 @@ struct DialOptions {
   Duration other_address_after = std::chrono::milliseconds(250);
   /// How soon to look again where our own ports or descriptors are exhausted.
   Duration exhausted_wait = std::chrono::milliseconds(20);
-  http::H1ClientOptions http;
+  http::H1ClientOptions http;  ///< heads and bodies of every version
+  http::H2Limits http2;
 };
 
 [[nodiscard]] net::Task<Result<std::unique_ptr<http::ClientConnection>>> Dial(

@@ -17,7 +17,22 @@ namespace {
 /// the kubelet's.
 constexpr std::string_view kUserAgent = "kube-probe/rouse";
 
+/// HealthCheckResponse with status SERVING: a message of two bytes, field 1 = 1.
+constexpr std::string_view kServing("\0\0\0\0\2\x08\1", 7);
+/// Longer names than this fit no length byte.
+constexpr size_t kGrpcServiceMost = 120;
+
+/// A HealthCheckRequest in gRPC's framing: field 1 is the service, where one is named.
+std::string HealthCheckRequest(const std::string& service) {
+  std::string message;
+  if (!service.empty()) message = std::string("\x0a") + static_cast<char>(service.size()) + service;
+  std::string framed("\0\0\0\0", 4);
+  framed += static_cast<char>(message.size());
+  return framed + message;
+}
+
 bool Eligible(const Endpoint& spec) {
+  if (spec.probe.grpc_service.size() > kGrpcServiceMost) return false;
   return spec.probe.kind != ProbeSpec::Kind::kNone && !spec.addresses.empty();
 }
 
@@ -93,8 +108,13 @@ net::Task<EarlyProbe::Answer> EarlyProbe::Ask(Endpoint target) {
     target.tls = nullptr;
   else if (!traffic || traffic->verify())
     target.tls = unverified_;
-  const bool same = target.key.port == target.probe.port && target.tls == traffic;
+  const bool grpc = target.probe.kind == ProbeSpec::Kind::kGrpc;
+  const UpstreamProtocol asked = grpc ? UpstreamProtocol::kHttp2 : UpstreamProtocol::kHttp1;
+  // An httpGet probe speaks HTTP/1, as the kubelet's does, whatever the traffic speaks.
+  const bool same_wire = target.key.port == target.probe.port && target.protocol == asked &&
+                         target.tls == traffic;
   target.key.port = target.probe.port;
+  target.protocol = asked;
   const TimePoint deadline = Later(shard_.now(), target.probe.timeout);
   Answer answer;
   Result<std::unique_ptr<http::ClientConnection>> dialled =
@@ -105,12 +125,53 @@ net::Task<EarlyProbe::Answer> EarlyProbe::Ask(Endpoint target) {
     answer.ready = true;
   } else {
     http::ClientStream& stream = connection->Open();
-    answer.ready = co_await AskHttp(stream, target, deadline);
+    if (grpc) {
+      answer.ready = co_await AskGrpc(stream, target, deadline);
+    } else {
+      answer.ready = co_await AskHttp(stream, target, deadline);
+    }
     stream.Finish();
   }
-  const bool fit = answer.ready && same && connection->streams_free() > 0;
+  const bool fit = answer.ready && same_wire && connection->streams_free() > 0;
   if (fit) answer.connection = std::move(connection);
   co_return answer;
+}
+
+/// SERVING is ready (grpc.health.v1, Health/Check), as the kubelet has it.
+net::Task<bool> EarlyProbe::AskGrpc(http::ClientStream& stream, const Endpoint& spec,
+                                    TimePoint deadline) {
+  const std::string authority = AuthorityOf(spec);
+  const std::string request = HealthCheckRequest(spec.probe.grpc_service);
+  http::HeadPatch patch;
+  patch.Add("content-type", "application/grpc");
+  patch.Add("user-agent", kUserAgent);
+  http::RequestHead head;
+  head.method = "POST";
+  head.scheme = "http";
+  head.authority = authority;
+  head.host = authority;
+  head.path = "/grpc.health.v1.Health/Check";
+  head.body = http::BodyKind::kStreamed;
+  head.accepts_trailers = true;
+  const http::Step sent = stream.TrySendHead(head, patch, request, true);
+  if (sent == http::Step::kFailed) co_return false;
+  if (sent == http::Step::kMustWait) {
+    const Result<void> flushed = co_await stream.request_body().Flush(deadline);
+    if (!flushed) co_return false;
+  }
+  const Result<const http::ResponseHead*> answer = co_await stream.ReceiveHead(deadline);
+  if (!answer || (*answer)->status != 200) co_return false;
+  std::string message;
+  while (message.size() <= options_.body_max) {
+    const Result<http::Piece> piece = co_await stream.response_body().Read(deadline);
+    if (!piece) co_return false;
+    message += piece->data;
+    if (piece->end) break;
+  }
+  const http::Trailers* const trailers = stream.response_body().trailers();
+  const bool fine =
+      trailers != nullptr && trailers->Find(http::HeaderId::kGrpcStatus).value_or("") == "0";
+  co_return fine&& message == kServing;
 }
 
 /// 200 to 399 is ready, as the kubelet has it.

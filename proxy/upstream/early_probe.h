@@ -1,7 +1,7 @@
 #pragma once
 // What:      EarlyProbe: asks starting endpoints what their own readiness probe would ask, before
-//            Kubernetes says so (15.5): httpGet, by https unverified as the kubelet does, and
-//            tcpSocket.
+//            Kubernetes says so (15.5): httpGet, by https unverified as the kubelet does,
+//            tcpSocket and grpc.
 // Owner:     DataPlane; outlives every run (Stop, then idle()). One shard; each pod is probed by
 //            one shard.
 // Limits:    EarlyProbeOptions; one run per endpoint.
@@ -75,6 +75,7 @@ class EarlyProbe {
   net::Task<bool> Try(uint32_t place, EndpointRef endpoint);
   net::Task<Answer> Ask(Endpoint target);
   net::Task<bool> AskHttp(http::ClientStream& stream, const Endpoint& spec, TimePoint deadline);
+  net::Task<bool> AskGrpc(http::ClientStream& stream, const Endpoint& spec, TimePoint deadline);
 
   net::Shard& shard_;
   EarlyProbeOptions options_;

@@ -21,9 +21,17 @@ struct Pool::Connection {
   TimePoint idle_since{};
   /// By which rules TLS is spoken; the connection keeps them alive.
   const void* identity = nullptr;
+  uint32_t leases = 0;
   ConnectionState state = ConnectionState::kBusy;
-  bool leased = false;
+  bool shares = false;   ///< several leases at a time
   bool counted = false;  ///< in EndpointSlots::open
+};
+
+/// An exchange that waits for another one's dial; in its frame.
+struct Pool::Joiner {
+  explicit Joiner(net::Shard& shard) : done(shard) {}
+  net::Event done;
+  Joiner* next = nullptr;
 };
 
 /// All connections of one endpoint.
@@ -36,6 +44,10 @@ struct Pool::Connections {
   size_t idle = 0;
   size_t places = 0;  ///< taken, and neither used nor given back
   size_t size = 0;
+  size_t sharing = 0;  ///< of size: those that multiplex
+  size_t dials = 0;    ///< under way, of such connections
+  size_t joining = 0;
+  Joiner* joiners = nullptr;
   size_t index = 0;  ///< in Pool::endpoints_
 };
 
@@ -58,25 +70,40 @@ Pool::~Pool() {
 void Pool::Lease::Release() {
   if (stream_ == nullptr) return;
   Connection& connection = *std::exchange(connection_, nullptr);
-  connection.leased = false;
+  --connection.leases;
   std::exchange(stream_, nullptr)->Finish();  // may tell at once what has become of the connection
   pool_->Returned(connection);
 }
 
 Pool::Lease Pool::TakeIdle(LocalEndpoint& endpoint) {
   auto* const home = static_cast<Connections*>(endpoint.connections);
-  if (home == nullptr || home->newest == nullptr) return {};
+  if (home == nullptr) return {};
+  if (home->sharing > 0) return TakeShared(*home);
+  if (home->newest == nullptr) return {};
   Connection& connection = *home->newest;
   LeaveIdle(connection);
   connection.state = ConnectionState::kBusy;
-  connection.leased = true;
+  connection.leases = 1;
   stats_.pool_reuses.Add();
   return Lease(this, &connection, &connection.wire->Open());
 }
 
+/// There are few of them: each takes as many streams as it can.
+Pool::Lease Pool::TakeShared(Connections& home) {
+  for (Connection* at = home.all; at != nullptr; at = at->next) {
+    if (at->state == ConnectionState::kDead || at->wire->streams_free() == 0) continue;
+    if (at->state == ConnectionState::kIdle) LeaveIdle(*at);
+    at->state = ConnectionState::kBusy;
+    ++at->leases;
+    stats_.pool_reuses.Add();
+    return Lease(this, at, &at->wire->Open());
+  }
+  return {};
+}
+
 Pool::Lease Pool::Add(LocalEndpoint& endpoint, std::unique_ptr<http::ClientConnection> wire) {
   Connection& connection = NewConnection(endpoint, std::move(wire));
-  connection.leased = true;
+  connection.leases = 1;
   return Lease(this, &connection, &connection.wire->Open());
 }
 
@@ -126,6 +153,9 @@ Pool::Connection& Pool::NewConnection(LocalEndpoint& endpoint,
   connection->home = &home;
   connection->wire = std::move(wire);
   connection->identity = endpoint.spec->tls.get();
+  connection->shares = connection->wire->multiplexes();
+  if (connection->shares) ++home.sharing;
+  DialEnded(home);
   connection->wire->OnChange({&Told, connection});
   connection->next = home.all;
   if (home.all != nullptr) home.all->previous = connection;
@@ -143,17 +173,56 @@ Pool::Connection& Pool::NewConnection(LocalEndpoint& endpoint,
 }
 
 bool Pool::TakePlace(LocalEndpoint& endpoint) {
-  if (!endpoint.counted || !endpoint.shared) return true;
-  if (!endpoint.shared->TryOpen(endpoint.set->policy.concurrency_limit)) return false;
+  const bool counted = endpoint.counted && endpoint.shared;
+  const bool shares = endpoint.spec->protocol == UpstreamProtocol::kHttp2;
+  if (!counted && !shares) return true;
+  if (counted && !endpoint.shared->TryOpen(endpoint.set->policy.concurrency_limit)) return false;
   Connections& home = ConnectionsOf(endpoint);
+  if (shares) ++home.dials;
+  if (!counted) return true;
   home.shared = endpoint.shared;
   ++home.places;
   return true;
 }
 
+bool Pool::dialling(const LocalEndpoint& endpoint) const {
+  const auto* const home = static_cast<const Connections*>(endpoint.connections);
+  return home != nullptr && home->dials > 0;
+}
+
+net::Task<Pool::Lease> Pool::JoinDial(LocalEndpoint& endpoint, TimePoint deadline) {
+  const EndpointRef held(&endpoint);
+  while (dialling(endpoint) && shard_.now() < deadline) {
+    // Neither is given back while somebody joins.
+    Connections& home = *static_cast<Connections*>(endpoint.connections);
+    Joiner joiner(shard_);
+    joiner.next = home.joiners;
+    home.joiners = &joiner;
+    ++home.joining;
+    co_await joiner.done.Wait(deadline);
+    Joiner** at = &home.joiners;
+    while (*at != nullptr && *at != &joiner) at = &(*at)->next;
+    if (*at != nullptr) *at = joiner.next;
+    --home.joining;
+    Lease lease = TakeIdle(endpoint);
+    if (lease) co_return lease;
+  }
+  timer_.Arm(shard_.timers(), shard_.now());
+  co_return Lease();
+}
+
+/// One dial is over, well or not: whoever waits for it looks again.
+void Pool::DialEnded(Connections& home) {
+  if (home.dials > 0) --home.dials;
+  for (Joiner* at = std::exchange(home.joiners, nullptr); at != nullptr; at = at->next)
+    at->done.Signal();
+}
+
 void Pool::ReturnPlace(LocalEndpoint& endpoint) {
   auto* const home = static_cast<Connections*>(endpoint.connections);
-  if (home == nullptr || home->places == 0) return;
+  if (home == nullptr) return;
+  DialEnded(*home);
+  if (home->places == 0) return;
   --home->places;
   home->shared->Closed();
 }
@@ -168,7 +237,7 @@ void Pool::CloseOneIdle(const EndpointSlots* slots) {
 
 /// The stream has ended; told() has said what it thinks of the connection, or will.
 void Pool::Returned(Connection& connection) {
-  if (connection.state == ConnectionState::kDead) Bury(connection);
+  if (connection.state == ConnectionState::kDead && connection.leases == 0) Bury(connection);
 }
 
 /// A connection became idle, or must not be used any more; during Finish or from the loop.
@@ -177,14 +246,15 @@ void Pool::Told(void* context, bool usable) {
   Pool& pool = *connection.pool;
   if (connection.state == ConnectionState::kDead) return;
   if (usable) {
-    if (!connection.leased && connection.state == ConnectionState::kBusy) pool.MakeIdle(connection);
+    if (connection.leases == 0 && connection.state == ConnectionState::kBusy)
+      pool.MakeIdle(connection);
     return;
   }
   if (connection.state == ConnectionState::kIdle) {
     pool.Bury(connection);
   } else {
     connection.state = ConnectionState::kDead;  // buried when its stream comes back
-    if (!connection.leased) pool.Bury(connection);
+    if (connection.leases == 0) pool.Bury(connection);
   }
 }
 
@@ -234,6 +304,7 @@ void Pool::Bury(Connection& connection) {
   (connection.previous != nullptr ? connection.previous->next : home.all) = connection.next;
   if (connection.next != nullptr) connection.next->previous = connection.previous;
   --home.size;
+  if (connection.shares) --home.sharing;
   --open_;
   connection.wire->Close();
   if (connection.counted) home.shared->Closed();
@@ -250,7 +321,7 @@ void Pool::EmptyGraves() {
   // Endpoints without connections let go of the endpoint.
   for (size_t i = endpoints_.size(); i-- > 0;) {
     Connections& home = *endpoints_[i];
-    if (home.size > 0 || home.places > 0) continue;
+    if (home.size > 0 || home.places > 0 || home.dials > 0 || home.joining > 0) continue;
     home.endpoint->connections = nullptr;
     std::swap(endpoints_[i], endpoints_.back());
     endpoints_[i]->index = i;
@@ -314,8 +385,9 @@ void Pool::CheckInvariants() const {
     for (const Connection* at = home->all; at != nullptr; at = at->next) {
       ++size;
       CHECK(at->home == home.get());
-      CHECK(at->state != ConnectionState::kIdle || !at->leased);
-      CHECK(at->state != ConnectionState::kDead || at->leased);
+      CHECK(at->state != ConnectionState::kIdle || at->leases == 0);
+      CHECK(at->state != ConnectionState::kDead || at->leases > 0);
+      CHECK(at->shares || at->leases <= 1);
     }
     CHECK(size == home->size);
     size_t in_list = 0;

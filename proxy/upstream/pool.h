@@ -4,7 +4,8 @@
 // Owner:     DataPlane; outlives every lease. One shard.
 // Limits:    PoolLimits. Where a workload is limited: over all shards never more connections open
 //            to an endpoint than its limit (15.6), counted in EndpointSlots.
-// Invariant: a connection is idle in one list, or leased, or dead and buried from the loop.
+// Invariant: a connection is idle in one list, or leased (by several at a time where it
+//            multiplexes), or dead and buried from the loop once no lease is left.
 //            Borrowing and returning a warm connection allocates nothing. CheckInvariants walks
 //            everything.
 
@@ -16,7 +17,9 @@
 
 #include "common/base/clock.h"
 #include "common/http/stream.h"
+#include "common/net/event.h"
 #include "common/net/shard.h"
+#include "common/net/task.h"
 #include "proxy/telemetry/shard_stats.h"
 #include "proxy/upstream/local_endpoint.h"
 
@@ -73,7 +76,7 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  /// The connection used last; an empty lease where none is idle.
+  /// The connection used last, or one with room for another stream; else an empty lease.
   [[nodiscard]] Lease TakeIdle(LocalEndpoint& endpoint);
   /// Takes a fresh connection in, and its first stream out.
   [[nodiscard]] Lease Add(LocalEndpoint& endpoint, std::unique_ptr<http::ClientConnection> wire);
@@ -90,6 +93,11 @@ class Pool {
   /// place is taken: Add uses it, ReturnPlace gives it back after a failed dial.
   [[nodiscard]] bool TakePlace(LocalEndpoint& endpoint);
   void ReturnPlace(LocalEndpoint& endpoint);
+  /// A dial is under way whose connection will carry many streams.
+  [[nodiscard]] bool dialling(const LocalEndpoint& endpoint) const;
+  /// Waits for that dial, and takes a stream on its connection; empty where there is none to be
+  /// had.
+  [[nodiscard]] net::Task<Lease> JoinDial(LocalEndpoint& endpoint, TimePoint deadline);
   /// Closes one idle connection to the endpoint with this counter, if there is one.
   void CloseOneIdle(const EndpointSlots* slots);
 
@@ -108,7 +116,10 @@ class Pool {
   static void Told(void* connection, bool usable);
   static void OnTimer(void* self);
 
+  struct Joiner;
   Connections& ConnectionsOf(LocalEndpoint& endpoint);
+  [[nodiscard]] Lease TakeShared(Connections& home);
+  static void DialEnded(Connections& home);
   Connection& NewConnection(LocalEndpoint& endpoint, std::unique_ptr<http::ClientConnection> wire);
   void Returned(Connection& connection);
   void MakeIdle(Connection& connection);

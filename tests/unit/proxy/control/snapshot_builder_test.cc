@@ -323,5 +323,20 @@ TEST_CASE("the hosts that a Service has won are its own") {
   CHECK(cluster.builder_.owned().at({"default", "young"}) == std::vector<std::string>{"b.example"});
 }
 
+TEST_CASE("what pods speak follows from their port: appProtocol first, then its name") {
+  const auto http2 = [](std::string_view name, std::string_view app) {
+    return ProtocolOf(name, app) == UpstreamProtocol::kHttp2;
+  };
+  for (const char* name : {"h2c", "http2", "grpc", "grpc-api", "http2-x", "h2c-1"}) {
+    CHECK(http2(name, ""));
+    CHECK(http2("http", name));
+  }
+  for (const char* name : {"", "http", "http1", "http2x", "grpcs", "web-grpc", "h2"})
+    CHECK_FALSE(http2(name, ""));
+  CHECK(http2("http", "kubernetes.io/h2c"));
+  CHECK_FALSE(http2("grpc", "http"));
+  CHECK_FALSE(http2("h2c", "kubernetes.io/ws"));
+}
+
 }  // namespace
 }  // namespace rouse::proxy

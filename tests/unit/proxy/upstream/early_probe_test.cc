@@ -10,6 +10,7 @@
 #include <catch2/catch.hpp>
 
 #include "proxy/upstream/slot_table.h"
+#include "tests/support/net/h2_origin.h"
 #include "tests/support/net/loopback.h"
 
 namespace rouse::proxy {
@@ -237,6 +238,43 @@ TEST_CASE("A pod that answers nothing is given up after the probe's own timeout"
   rig.probe.Start(0, rig.endpoint);
   REQUIRE(rig.net.RunUntil([&] { return rig.stats.probes.value >= 2; }));
   CHECK(rig.ready == 0);
+}
+
+/// A pod that speaks gRPC's health protocol: SERVING is 1 (grpc.health.v1).
+TEST_CASE("A gRPC probe takes SERVING for ready, and its connection where the traffic speaks it") {
+  using net::testing::H2Frame;
+  using net::testing::Hpack;
+  const char state = GENERATE('\1', '\2');
+  const UpstreamProtocol traffic = GENERATE(UpstreamProtocol::kHttp1, UpstreamProtocol::kHttp2);
+  Rig rig(ProbeSpec::Kind::kGrpc);
+  net::testing::H2Origin pod(rig.net.shard());
+  pod.SetAnswer([&](const net::testing::H2Origin::Request& request) {
+    return H2Frame(1, 4, request.stream, Hpack({{":status", "200"}})) +
+           H2Frame(0, 0, request.stream, std::string("\0\0\0\0\2\x08", 6) + state) +
+           H2Frame(1, 5, request.stream, Hpack({{"grpc-status", "0"}}));
+  });
+  rig.spec().key.port = rig.spec().probe.port = pod.address().port();
+  rig.spec().protocol = traffic;
+  rig.spec().probe.grpc_service = "a.B";
+  rig.probe.Start(3, rig.endpoint);
+  REQUIRE(rig.net.RunUntil([&] {
+    pod.Step();
+    return pod.requests().size() >= (state == '\1' ? 1U : 2U);
+  }));
+  if (state == '\1') {
+    REQUIRE(rig.net.RunUntil([&] {
+      pod.Step();
+      return rig.probe.idle();
+    }));
+  }
+  CHECK(rig.ready == (state == '\1' ? 1 : 0));
+  CHECK((rig.kept != nullptr) == (state == '\1' && traffic == UpstreamProtocol::kHttp2));
+  const net::testing::H2Answer& asked = pod.requests().front().message;
+  CHECK(asked.Field(":path") == "/grpc.health.v1.Health/Check");
+  CHECK(asked.Field("te") == "trailers");
+  CHECK(asked.body == std::string("\0\0\0\0\5\x0a\3", 7) + "a.B");
+  rig.kept.reset();
+  pod.CloseAll();
 }
 
 }  // namespace
