@@ -67,6 +67,40 @@ void AddDownstream(app::Options& options, Config& config) {
                      "A client that half-closes while its request waits has not gone.");
 }
 
+void AddHttp2(app::Options& options, Config& config) {
+  http::H2Limits& http2 = config.data_plane.sessions.http2;
+  options.Group("HTTP/2");
+  options.AddInteger("h2-streams-max", &http2.streams_max, 1, 1 << 20,
+                     "Requests of a connection at a time, those it has reset and that still run "
+                     "included.");
+  options.AddInteger("h2-window-parked", &http2.window_parked, 0, 1 << 30,
+                     "Body bytes that a request may send while it waits for a pod.");
+  options.AddInteger("h2-window", &http2.window, 1024, 1 << 30,
+                     "Body bytes that a request may send ahead of its pod.");
+  options.AddInteger("h2-window-connection", &http2.window_connection, 65535, 1 << 30,
+                     "Body bytes under way of all requests of a connection.");
+  options.AddSize("h2-unsent-bytes-max", &http2.unsent_bytes_max, kKiB, kGiB,
+                  "Response bytes of a connection that wait for the client's window; a quarter of "
+                  "it while buffers are short.");
+  options.AddInteger("h2-continuations-max", &http2.continuations_max, 1, 1024,
+                     "CONTINUATION frames of a head.");
+  options.AddInteger("h2-resets-max", &http2.resets_max, 1, 1 << 30,
+                     "Resets by a client at once; a thirtieth of it per second.");
+  options.AddInteger("h2-pings-max", &http2.pings_max, 1, 1 << 30,
+                     "PINGs at once, beyond one per DATA frame; a thirtieth of it per second.");
+  options.AddInteger("h2-settings-max", &http2.settings_max, 1, 1 << 30,
+                     "SETTINGS at once; a thirtieth of it per second.");
+  options.AddInteger("h2-window-updates-max", &http2.window_updates_max, 1, 1 << 30,
+                     "WINDOW_UPDATEs at once, beyond ten per DATA frame; a thirtieth of it per "
+                     "second.");
+  options.AddInteger("h2-empty-frames-max", &http2.empty_frames_max, 1, 1 << 30,
+                     "DATA frames of at most a byte at once; a thirtieth of it per second.");
+  options.AddInteger("h2-glitches-max", &http2.glitches_max, 1, 1 << 30,
+                     "Frames and heads that make no sense at once; a thirtieth of it per second.");
+  options.AddDuration("h2-settings-timeout", &http2.settings_timeout, milliseconds(10), hours(1),
+                      "For a client to acknowledge our settings.");
+}
+
 void AddForwarding(app::Options& options, Config& config) {
   ForwardPolicy& forward = config.data_plane.exchange.forward;
   options.Group("Forwarding");
@@ -114,6 +148,9 @@ void AddUpstream(app::Options& options, Config& config) {
                       milliseconds(1), hours(24), "A pod that takes nothing for so long is cut.");
   options.AddDuration("upstream-idle-timeout", &pool.idle_timeout, milliseconds(1), hours(1),
                       "How long an idle connection to a pod is kept.");
+  options.AddInteger(
+      "upstream-streams-max", &exchange.dial.http2.streams_max, 1, 1 << 20,
+      "Requests at a time on an HTTP/2 connection to a pod; the pod may allow less.");
   options.AddInteger("upstream-idle-per-endpoint-max", &pool.idle_per_endpoint_max, 0, 65536,
                      "Idle connections kept per pod and shard.");
   options.AddInteger("upstream-idle-max", &pool.idle_max, 0, 1 << 20,
@@ -192,7 +229,8 @@ void AddFileKeys(app::Options& options, Config& config) {
       [&config](const app::ConfigNode& node) { return TakeAddress(node, &config.serving.admin); });
   options.TakeKey(
       "workloads",
-      "[{name: NS/NAME, endpoints: [ADDRESS:PORT], concurrency_limit, hold_timeout, ...}]: "
+      "[{name: NS/NAME, endpoints: [ADDRESS:PORT], protocol: http1 or h2c, concurrency_limit, "
+      "hold_timeout, ...}]: "
       "fixed workloads; no cluster is looked for.",
       [&config](const app::ConfigNode& node) {
         if (!config.fixed) config.fixed.emplace();
@@ -225,6 +263,7 @@ void AddOptions(app::Options& options, Config& config) {
   config.data_plane.exchange.dial.http.body.read_idle_timeout = minutes(5);
   AddServing(options, config);
   AddDownstream(options, config);
+  AddHttp2(options, config);
   AddForwarding(options, config);
   AddUpstream(options, config);
   AddParking(options, config);

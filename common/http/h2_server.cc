@@ -23,7 +23,9 @@ H2Server::H2Server(net::Shard& shard, std::unique_ptr<net::Transport> transport,
       options_(options),
       peer_{.address = transport_->peer_address(),
             .port = transport_->peer_port(),
-            .local_port = transport_->local_port()},
+            .local_port = transport_->local_port(),
+            .tls = transport_->tls_peer() != nullptr,
+            .tls_peer = transport_->tls_peer()},
       started_(shard.now()),
       idle_since_(shard.now()) {}
 

@@ -34,7 +34,7 @@ struct TlsServerPolicy {
   TlsClientAuth client_auth = TlsClientAuth::kNone;
   std::string client_ca_pem = {};
   /// What the listener speaks, the one it likes best first.
-  std::vector<std::string> protocols = {"http/1.1"};
+  std::vector<std::string> protocols = {"h2", "http/1.1"};
   /// Key exchange groups, the one we like best first.
   std::string groups = "X25519:P-256:P-384";
   /// A name that no certificate is for, or none: `unrecognized_name` instead of the first

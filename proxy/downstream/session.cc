@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 
 #include "common/base/check.h"
+#include "common/http/h2_server.h"
 #include "common/net/tls_peer.h"
 
 namespace rouse::proxy {
@@ -38,12 +39,18 @@ void Session::Close() {
     opening_->Cancel();
 }
 
-/// The one place that settles the protocol. HTTP/2 will be told by ALPN or by its preface, which
-/// HTTP/1 refuses with 400 (security.md L11).
+/// This and OnPreface are the places that settle the protocol.
 void Session::Connect(std::unique_ptr<net::Transport> transport) {
   http::StreamHandler& handler = *this;
-  connection_ = std::make_unique<http::H1Server>(sessions_.shard_, std::move(transport), handler,
-                                                 sessions_.options_.http1);
+  const SessionOptions& options = sessions_.options_;
+  const net::TlsPeer* const tls = transport->tls_peer();
+  if (tls != nullptr && tls->protocol == "h2") {
+    connection_ = std::make_unique<http::H2Server>(sessions_.shard_, std::move(transport), handler,
+                                                   options.http1, options.http2);
+  } else {
+    connection_ = std::make_unique<http::H1Server>(sessions_.shard_, std::move(transport), handler,
+                                                   options.http1);
+  }
 }
 
 void Session::OnOpened(std::unique_ptr<net::Transport> transport) {
@@ -81,6 +88,22 @@ void Session::OnStream(http::ServerStream& stream) {
 
 void Session::OnBadRequest(http::ServerStream& stream, const Error& error) {
   sessions_.exchanges_.Take().StartRefused(stream, error);
+}
+
+/// HTTP/2 by prior knowledge (RFC 9113 section 3.3), on the same port. Over TLS it is agreed by
+/// ALPN or not spoken.
+bool Session::OnPreface(std::unique_ptr<net::Transport>& transport, std::string_view bytes) {
+  if (transport->tls_peer() != nullptr) return false;
+  http::StreamHandler& handler = *this;
+  auto server =
+      std::make_unique<http::H2Server>(sessions_.shard_, std::move(transport), handler,
+                                       sessions_.options_.http1, sessions_.options_.http2);
+  http::H2Server& started = *server;
+  // `bytes` lie in the old connection.
+  const std::unique_ptr<http::ServerConnection> old = std::exchange(connection_, std::move(server));
+  started.StartWith(bytes);
+  if (sessions_.draining_) started.Drain();
+  return true;
 }
 
 void Session::OnConnectionClosed() { sessions_.Remove(*this); }

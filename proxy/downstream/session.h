@@ -13,6 +13,7 @@
 #include <absl/container/flat_hash_map.h>
 
 #include "common/http/h1_server.h"
+#include "common/http/h2_limits.h"
 #include "common/http/stream.h"
 #include "common/net/shard.h"
 #include "common/net/transport.h"
@@ -25,7 +26,8 @@
 namespace rouse::proxy {
 
 struct SessionOptions {
-  http::H1Options http1;
+  http::H1Options http1;  ///< heads, bodies and timeouts of every version
+  http::H2Limits http2;
   /// Connections of one client address on one shard; an IPv6 client is its /64. 0: no limit.
   uint32_t per_client_max = 256;
   size_t connections_max = 18000;
@@ -52,6 +54,7 @@ class Session final : private http::StreamHandler, private OpeningHandler {
   friend class Sessions;
   void OnStream(http::ServerStream& stream) override;
   void OnBadRequest(http::ServerStream& stream, const Error& error) override;
+  bool OnPreface(std::unique_ptr<net::Transport>& transport, std::string_view bytes) override;
   void OnConnectionClosed() override;
   void OnOpened(std::unique_ptr<net::Transport> transport) override;
   void OnOpeningFailed() override;

@@ -86,11 +86,14 @@ class ProxyRig {
     return *clients_.back();
   }
   void AddUpstream(FakeUpstream& upstream) { others_.push_back(&upstream); }
+  /// Done in each Step, until the rig ends.
+  void AlsoStep(std::function<void()> step) { steps_.push_back(std::move(step)); }
 
   void Step() {
     shard_.Turn(std::chrono::milliseconds(1));
     upstream_->Step();
     for (FakeUpstream* each : others_) each->Step();
+    for (const std::function<void()>& step : steps_) step();
     for (const auto& client : clients_) client->Step();
   }
   [[nodiscard]] bool RunUntil(const std::function<bool()>& done) {
@@ -130,6 +133,7 @@ class ProxyRig {
   net::SocketAddress address_;
   std::unique_ptr<FakeUpstream> upstream_;
   std::vector<FakeUpstream*> others_;
+  std::vector<std::function<void()>> steps_;
   std::unique_ptr<DataPlane> plane_;
   std::vector<std::unique_ptr<WireClient>> clients_;
 };

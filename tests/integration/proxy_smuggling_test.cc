@@ -39,7 +39,7 @@ std::vector<Row> Rows() {
       {"absolute form against Host", "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, 0},
       {"climbs above the root", "GET /../x HTTP/1.1\r\nHost: a\r\n\r\n", 400, 0},
       {"HTTP/0.9", "GET /\r\n", 400, 0},
-      {"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, 0},
+      {"a preface that is none", "PRI * HTTP/2.1\r\n\r\nSM\r\n\r\n", 400, 0},
       {"HTTP/9.9", "GET / HTTP/9.9\r\nHost: a\r\n\r\n", 505, 0},
       {"unknown expectation", post("Expect: foo\r\nContent-Length: 1\r\n", "x"), 417, 0},
       {"TE on HTTP/1.0", "POST / HTTP/1.0\r\nHost: a\r\n" + chunked + "\r\n0\r\n\r\n", 400, 0},
