@@ -218,6 +218,8 @@ Error ReadRequest(const H2Block& block, const HeadLimits& limits, std::string_vi
     return {ErrorKind::kHeadTooLarge, Side::kDownstream, false, "the head is too large"};
   if (!IsToken(head.method) || head.method.size() > limits.method_bytes_max)
     return Bad("the method is malformed");
+  // Written as HTTP/1 it could pass for a preface (security.md L11).
+  if (head.method == "PRI") return Bad("PRI is no method");
   if (hosts > 1) return Bad("several Host fields");
   if (head.method == "TRACE")
     return {ErrorKind::kMethodNotAllowed, Side::kDownstream, false, "TRACE is not forwarded"};

@@ -75,6 +75,12 @@ TEST_CASE("how long a body is follows from content-length and the end of the str
   CHECK(Read(With({{"content-length", "0"}})).error.ok());
 }
 
+TEST_CASE("a method that begins HTTP/2's preface is none") {
+  Fields fields = With({});
+  fields[0].second = "PRI";
+  CHECK(Read(fields).error.kind == ErrorKind::kBadRequest);
+}
+
 TEST_CASE("underscores follow the policy, and never read as a known name") {
   HeadLimits limits;
   limits.underscores_pass = true;
