@@ -57,6 +57,12 @@ bool Fill(std::string_view text, Block& block) {
   return block.fields.size() <= 100;
 }
 
+/// HTTP/2 may still have to say the end of a body of length 0, so there it is one.
+BodyKind KindOf(const RequestHead& head) {
+  const bool empty = head.body == BodyKind::kLength && head.content_length == 0;
+  return empty ? BodyKind::kNone : head.body;
+}
+
 void CheckAsHttp1(const RequestHead& head) {
   std::vector<char> out(256 * 1024);
   const size_t size = WriteRequestHead(head, {}, out);
@@ -69,7 +75,7 @@ void CheckAsHttp1(const RequestHead& head) {
   CHECK(parser.head_bytes() == size);
   CHECK(again.method == head.method && again.path == head.path);
   CHECK(again.authority == head.authority && again.host == head.host);
-  CHECK(again.body == head.body && again.content_length == head.content_length);
+  CHECK(KindOf(again) == KindOf(head) && again.content_length == head.content_length);
   CHECK(again.upgrade == head.upgrade);
 }
 
@@ -86,7 +92,7 @@ void CheckAsHttp2(const RequestHead& head, bool end, Random& random) {
   CHECK(error.ok());
   CHECK(again.method == head.method && again.path == head.path);
   CHECK(again.authority == head.authority && again.host == head.host);
-  CHECK(again.body == head.body && again.content_length == head.content_length);
+  CHECK(KindOf(again) == KindOf(head) && again.content_length == head.content_length);
   CHECK(again.upgrade == head.upgrade);
 }
 
