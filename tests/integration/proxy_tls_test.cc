@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "tests/integration/proxy_tls_rig.h"
+#include "tests/support/net/h2_wire.h"
 
 namespace rouse::proxy::testing {
 namespace {
@@ -27,6 +28,25 @@ TEST_CASE("a request over TLS reaches the pod, which learns of it") {
   const ShardStats stats = rig.sample().stats;
   CHECK(stats.tls_13.value == 1);
   CHECK(stats.connections.value == 1);
+}
+
+TEST_CASE("a client that asks for h2 by ALPN is spoken to in HTTP/2") {
+  using namespace net::testing;
+  TlsProxyRig rig;
+  TlsWireClient& client =
+      rig.Dial({.server_name = "fn.example", .protocols = {"h2", "http/1.1"}});
+  client.Send(std::string(kH2Preface) + H2Frame(kSettings, 0, 0, {}) +
+              H2Frame(kHeaders, kEndStream | kEndHeaders, 1, Hpack(H2Get())));
+  int status = 0;
+  REQUIRE(rig.Until([&] {
+    H2Reader reader;
+    reader.Feed(client.received());
+    status = reader.stream(1).over() ? reader.stream(1).status : 0;
+    return status != 0;
+  }));
+  CHECK(status == 200);
+  CHECK(client.protocol() == "h2");
+  CHECK(LastField(rig, "x-forwarded-proto") == "https");
 }
 
 TEST_CASE("a large body goes both ways, and a slow reader gets all of it") {
