@@ -96,12 +96,15 @@ class Process:
         return sum(int(line.split()[1]) for pid in self.tree() for line in proc_lines(pid, "status")
                    if line.startswith("VmRSS:"))
 
-    def busiest_task(self):
-        """The thread that has run longest."""
+    def busiest_task(self, work):
+        """The thread that runs longest while `work` is called."""
         def ran(task):
             lines = proc_lines(task[0], f"task/{task[1]}/schedstat")
             return int(lines[0].split()[0]) if lines else 0
-        return max(self.tasks(), key=ran)[1]
+        tasks = self.tasks()
+        before = [ran(task) for task in tasks]
+        work()
+        return max(zip(tasks, before), key=lambda one: ran(one[0]) - one[1])[0][1]
 
     def stop(self):
         """Ends this process's own group, nothing else."""
