@@ -182,7 +182,7 @@ int main(int argc, char** argv) {
       if (connection == nullptr) {
         for (int fd = accept4(listener, nullptr, nullptr, 0); fd >= 0;
              fd = accept4(listener, nullptr, nullptr, 0)) {
-          auto next = std::make_unique<Connection>();
+          auto next = std::make_unique_for_overwrite<Connection>();  // `input` stays untouched
           next->fd = fd;
           Add(epoll, fd, next.release());
         }

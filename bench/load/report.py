@@ -7,8 +7,8 @@ import json
 from bars import BARS
 
 KEPT = ("cpu_us", "ratio_to_relay", "ratio_low", "ratio_high", "syscalls", "p50_us", "p99_us", "rss_kib")
-EXTRA = ("p999_us", "bytes_each", "last_ms", "core_share", "rps", "busy", "instructions", "allocations",
-         "changes_per_second")
+EXTRA = ("p999_us", "bytes_each", "last_ms", "slot_ms", "told_ms", "core_share", "rps", "busy", "instructions",
+         "allocations", "changes_per_second")
 HISTORY = ("date", "commit", "case", "proxy", *KEPT, *EXTRA)
 
 
