@@ -16,7 +16,7 @@ namespace rouse::net {
 struct ListenOptions {
   int backlog = 4096;
   /// SO_RCVBUF of accepted connections in bytes; 0 leaves it to the kernel.
-  int client_receive_buffer = 256 * 1024;
+  int client_receive_buffer = 512 * 1024;
 };
 
 [[nodiscard]] absl::StatusOr<Descriptor> Listen(const SocketAddress& address,
