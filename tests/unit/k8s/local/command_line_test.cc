@@ -54,7 +54,8 @@ struct CommandFixture {
     thread = std::thread([this] { served.network->Run(); });
   }
   ~CommandFixture() {
-    served.network->Stop();
+    // From the loop: said before the thread has begun to turn it, it would be forgotten.
+    served.network->loop().Post([this] { served.network->Stop(); });
     thread.join();
   }
   std::string Write(const std::string& name, const std::string& text) const {
