@@ -284,9 +284,9 @@ def cold_burst_calls(port, name, count, result):
 
 @bar("cold_burst", "10 000 cold requests on one workload while another, warm, is called steadily")
 def cold_burst(figures, rounds=3):
-    """The proxy has a CPU of its own, and the bursts' callers and pods run only where nobody else wants to: what the
-    warm workload's callers see of a burst is the proxy's doing. Each burst is compared with the quiet before it; the
-    first is a rehearsal, in which memory is touched for the first time."""
+    """The proxy has a CPU of its own, and the bursts' callers and pods, four at most, run only where nobody else wants
+    to: what the warm workload's callers see of a burst is the proxy's doing. Each burst is compared with the quiet
+    before it; the first is a rehearsal, in which memory is touched for the first time."""
     with Cluster() as cluster:
         cluster.proxy.pin(1)
         cluster.local.pin(0)
@@ -295,7 +295,8 @@ def cold_burst(figures, rounds=3):
         bursts = [f"burst-{i}" for i in range(rounds + 1)]
         for name in bursts:
             cluster.apply(*workload(name, command=("chrt", "--idle", "0", "sample-hello"), env={"START_DELAY_MS": 4000},
-                                    annotations={"rouse.dev/parked-max": "20000"}))
+                                    annotations={"rouse.dev/parked-max": "20000",
+                                                 "autoscaling.knative.dev/max-scale": "4"}))
         cluster.apply(*workload("steady", annotations={"autoscaling.knative.dev/min-scale": "1"}))
         cluster.routed([*bursts, "steady"])
         result = multiprocessing.Queue()
