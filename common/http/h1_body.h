@@ -31,6 +31,11 @@ struct H1BodyLimits {
   uint64_t body_bytes_max = UINT64_MAX;
 };
 
+/// When a wait for a client's body that begins now breaks rate_least: `bytes` have come, and
+/// `waited` is what we have waited for them so far. kNever without such a limit.
+[[nodiscard]] TimePoint RateEnd(const H1BodyLimits& limits, TimePoint now, uint64_t bytes,
+                                Duration waited);
+
 class H1BodyReader final : public BodyReader {
  public:
   /// Called when a body is first waited for: the server's moment to say 100 Continue.

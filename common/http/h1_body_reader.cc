@@ -6,7 +6,7 @@
 namespace rouse::http {
 namespace {
 
-/// Bounds the arithmetic of WaitEnd.
+/// Bounds the arithmetic of RateEnd.
 constexpr uint64_t kEarnedSecondsMax = 1'000'000'000;
 
 }  // namespace
@@ -163,19 +163,21 @@ Step H1BodyReader::EndOfInput(bool broken) {
   return Fail(ErrorKind::kUpstreamTruncated, "the pod left inside its body");
 }
 
+TimePoint RateEnd(const H1BodyLimits& limits, TimePoint now, uint64_t bytes, Duration waited) {
+  if (limits.rate_least == 0) return kNever;
+  const auto earned =
+      std::chrono::seconds(std::min<uint64_t>(bytes / limits.rate_least, kEarnedSecondsMax));
+  const Duration allowed = std::max<Duration>(limits.rate_grace, earned);
+  return Later(now, std::max(allowed - waited, Duration::zero()));
+}
+
 /// When to give up a wait that begins now. Only waiting for the peer counts against its rate: not
 /// the time while we were parked, or while the other side did not take what we had.
 TimePoint H1BodyReader::WaitEnd(TimePoint deadline) const {
   if (raw_) return deadline;
-  const TimePoint now = shard_.now();
-  TimePoint end = std::min(deadline, Later(now, limits_.read_idle_timeout));
-  if (side_ == Side::kDownstream && limits_.rate_least > 0) {
-    const auto earned = std::chrono::seconds(
-        std::min<uint64_t>(bytes_read_ / limits_.rate_least, kEarnedSecondsMax));
-    const Duration allowed = std::max<Duration>(limits_.rate_grace, earned);
-    end = std::min(end, Later(now, std::max(allowed - waited_, Duration::zero())));
-  }
-  return end;
+  const TimePoint end = std::min(deadline, Later(shard_.now(), limits_.read_idle_timeout));
+  if (side_ != Side::kDownstream) return end;
+  return std::min(end, RateEnd(limits_, shard_.now(), bytes_read_, waited_));
 }
 
 net::Task<Result<Piece>> H1BodyReader::Read(TimePoint deadline) {

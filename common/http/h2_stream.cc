@@ -7,8 +7,6 @@
 namespace rouse::http {
 namespace {
 
-/// Bounds the arithmetic of WaitEnd.
-constexpr uint64_t kEarnedSecondsMax = 1'000'000'000;
 /// Less than this in a whole write timeout is no progress (security.md A05, the drip).
 constexpr size_t kProgressBytes = 1024;
 
@@ -110,15 +108,9 @@ Step H2BodyReader::TryRead(Piece& piece) {
 /// As H1BodyReader: only waiting for the peer counts against its rate.
 TimePoint H2BodyReader::WaitEnd(TimePoint deadline) const {
   if (patient_) return deadline;
-  const TimePoint now = shard_.now();
-  TimePoint end = std::min(deadline, Later(now, limits_.read_idle_timeout));
-  if (side_ == Side::kDownstream && limits_.rate_least > 0) {
-    const auto earned = std::chrono::seconds(
-        std::min<uint64_t>(bytes_read_ / limits_.rate_least, kEarnedSecondsMax));
-    const Duration allowed = std::max<Duration>(limits_.rate_grace, earned);
-    end = std::min(end, Later(now, std::max(allowed - waited_, Duration::zero())));
-  }
-  return end;
+  const TimePoint end = std::min(deadline, Later(shard_.now(), limits_.read_idle_timeout));
+  if (side_ != Side::kDownstream) return end;
+  return std::min(end, RateEnd(limits_, shard_.now(), bytes_read_, waited_));
 }
 
 net::Task<Result<Piece>> H2BodyReader::Read(TimePoint deadline) {
