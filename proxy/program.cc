@@ -4,11 +4,10 @@
 #include <memory>
 #include <utility>
 
-#include <sys/resource.h>
-
 #include "common/app/admin_server.h"
 #include "common/app/lifecycle.h"
 #include "common/control/real_network.h"
+#include "common/net/descriptor_table.h"
 #include "proxy/app.h"
 #include "proxy/cluster_side.h"
 #include "proxy/log_events.h"
@@ -34,14 +33,9 @@ obs::Log::Options LogOptions(const ServingConfig& serving) {
   return options;
 }
 
-/// As many descriptors as we may have: one per client and one per pod; and a reader of the access
-/// log that leaves must not take the process with it.
+/// A reader of the access log that leaves must not take the process with it.
 void PrepareProcess() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
-  }
+  (void)net::PrepareDescriptors();
   std::signal(SIGPIPE, SIG_IGN);
 }
 
