@@ -67,9 +67,11 @@ void Exchange::Record() {
   if (record == nullptr) return;
   const http::RequestHead& head = downstream_->head();
   const http::PeerInfo& peer = downstream_->peer();
+  // Both clocks at one moment, which may be well after the turn's beginning: time less duration is
+  // the arrival.
   record->wall = context_.shard.clock().wall();
+  record->end = context_.shard.clock().now();
   record->start = arrival_;
-  record->end = context_.shard.now();
   record->cold = cold_;
   record->bytes_in = downstream_->request_body().bytes_read();
   record->bytes_out = downstream_->response_body().bytes_written();

@@ -62,26 +62,27 @@ char* PutDigits(char* to, uint32_t value, size_t width) {
   return to + width;
 }
 
-/// `2026-01-31T12:00:00.123Z`.
+/// `2026-01-31T12:00:00.123456Z`.
 char* PutTime(char* to, WallTime wall) {
   using namespace std::chrono;
-  const auto since = floor<milliseconds>(wall.time_since_epoch());
+  const auto since = floor<microseconds>(wall.time_since_epoch());
   const auto day = floor<days>(since);
   const year_month_day date{sys_days(day)};
-  const auto rest = static_cast<uint32_t>((since - day).count());
+  const auto second = static_cast<uint32_t>(floor<seconds>(since - day).count());
+  const auto rest = static_cast<uint32_t>((since - floor<seconds>(since)).count());
   to = PutDigits(to, static_cast<uint32_t>(static_cast<int>(date.year())), 4);
   *to++ = '-';
   to = PutDigits(to, static_cast<unsigned>(date.month()), 2);
   *to++ = '-';
   to = PutDigits(to, static_cast<unsigned>(date.day()), 2);
   *to++ = 'T';
-  to = PutDigits(to, rest / 3'600'000, 2);
+  to = PutDigits(to, second / 3'600, 2);
   *to++ = ':';
-  to = PutDigits(to, rest / 60'000 % 60, 2);
+  to = PutDigits(to, second / 60 % 60, 2);
   *to++ = ':';
-  to = PutDigits(to, rest / 1'000 % 60, 2);
+  to = PutDigits(to, second % 60, 2);
   *to++ = '.';
-  to = PutDigits(to, rest % 1'000, 3);
+  to = PutDigits(to, rest, 6);
   *to++ = 'Z';
   return to;
 }

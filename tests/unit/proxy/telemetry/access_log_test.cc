@@ -13,7 +13,7 @@ using std::chrono::milliseconds;
 
 AccessRecord Warm() {
   AccessRecord record;
-  record.wall = WallTime(std::chrono::seconds(1767225600) + milliseconds(123));
+  record.wall = WallTime(std::chrono::seconds(1767225600) + microseconds(123456));
   record.start = TimePoint(std::chrono::hours(1));
   record.end = record.start + microseconds(1500);
   record.status = 200;
@@ -31,7 +31,7 @@ TEST_CASE("A warm request is one line of text without cold-start fields") {
   std::string line;
   FormatRecord(Warm(), AccessFormat::kText, line);
   CHECK(line ==
-        "time=\"2026-01-01T00:00:00.123Z\" client=\"192.0.2.7\" method=\"GET\" "
+        "time=\"2026-01-01T00:00:00.123456Z\" client=\"192.0.2.7\" method=\"GET\" "
         "host=\"fn.example.com\" "
         "path=\"/a?b=c\" version=\"1.1\" status=200 bytes_in=0 bytes_out=12 duration_ms=1.500 "
         "workload=\"ns/fn\" attempts=1\n");
@@ -134,18 +134,18 @@ TEST_CASE("The longest record fits a line") {
   }
 }
 
-TEST_CASE("Moments are written as dates, to the millisecond") {
-  const auto time_of = [](int64_t ms) {
+TEST_CASE("Moments are written as dates, to the microsecond") {
+  const auto time_of = [](int64_t us) {
     AccessRecord record = Warm();
-    record.wall = WallTime(milliseconds(ms));
+    record.wall = WallTime(microseconds(us));
     std::string line;
     FormatRecord(record, AccessFormat::kText, line);
-    return line.substr(6, 24);
+    return line.substr(6, 27);
   };
-  CHECK(time_of(0) == "1970-01-01T00:00:00.000Z");
-  CHECK(time_of(951'868'799'999) == "2000-02-29T23:59:59.999Z");
-  CHECK(time_of(1'709'208'001'005) == "2024-02-29T12:00:01.005Z");
-  CHECK(time_of(4'102'444'800'000) == "2100-01-01T00:00:00.000Z");
+  CHECK(time_of(0) == "1970-01-01T00:00:00.000000Z");
+  CHECK(time_of(951'868'799'999'999) == "2000-02-29T23:59:59.999999Z");
+  CHECK(time_of(1'709'208'001'005'003) == "2024-02-29T12:00:01.005003Z");
+  CHECK(time_of(4'102'444'800'000'000) == "2100-01-01T00:00:00.000000Z");
 }
 
 TEST_CASE("Long texts are cut, and say so") {
