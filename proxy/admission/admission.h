@@ -42,8 +42,8 @@ struct AdmissionLimits {
   uint64_t guarantee_bytes = 1u << 20;
   /// Parked exchanges resumed per turn, over all workloads; and by one workload before the next has
   /// its turn.
-  uint32_t dispatches_per_turn = 8;
-  uint32_t quantum = 4;
+  uint32_t dispatches_per_turn = 2;
+  uint32_t quantum = 2;
 };
 
 /// Parked over all workloads and shards; one per program, outlives every shard.

@@ -283,7 +283,7 @@ def cold_burst_calls(port, name, count, result):
 
 
 @bar("cold_burst", "10 000 cold requests on one workload while another, warm, is called steadily")
-def cold_burst(figures, rounds=3):
+def cold_burst(figures, rounds=5):
     """The proxy has a CPU of its own, and the bursts' callers and pods, four at most, run only where nobody else wants
     to: what the warm workload's callers see of a burst is the proxy's doing. Each burst is compared with the quiet
     before it; the first is a rehearsal, in which memory is touched for the first time."""
