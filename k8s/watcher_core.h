@@ -23,7 +23,7 @@ namespace rouse::k8s {
 struct WatchLimits {
   Duration backoff_first = std::chrono::milliseconds(800);
   Duration backoff_most = std::chrono::seconds(30);
-  Duration unreached_most = std::chrono::seconds(2);  ///< between dials of a server that is away
+  Duration unreached_most = std::chrono::seconds(1);  ///< between dials of a server that is away
   Duration healthy_after = std::chrono::minutes(2);   ///< a watch this old has proved itself
   Duration timeout_least = std::chrono::seconds(300);
   Duration timeout_most = std::chrono::seconds(600);
