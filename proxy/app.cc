@@ -66,7 +66,12 @@ absl::Status App::Start() {
 }
 
 absl::Status App::OpenListeners() {
-  const std::vector<ListenerConfig> listeners = ListenersOf(config_.serving.listeners);
+  std::vector<ListenerConfig> listeners = ListenersOf(config_.serving.listeners);
+  const size_t internal = config_.peers.any() ? listeners.size() : SIZE_MAX;
+  if (config_.peers.any()) {
+    listeners.emplace_back();
+    listeners.back().address = config_.peers.internal_listen;
+  }
   groups_.resize(listeners.size());
   for (size_t i = 0; i < groups_.size(); ++i) {
     const std::string& address = listeners[i].address;
@@ -75,6 +80,7 @@ absl::Status App::OpenListeners() {
     if (!proxies.ok()) return proxies.status();
     ListenerTraits traits;
     traits.tls = listeners[i].secure;
+    traits.internal = i == internal;
     traits.redirect_port = listeners[i].redirect_port;
     traits.proxies = *proxies;
     traits.handshake_timeout = config_.serving.listeners.handshake_timeout;
@@ -116,6 +122,10 @@ void App::MarkReported(const ObjectKey& workload) {
 void App::SetCanWake(bool can_wake) {
   shards_.Broadcast(
       [this, can_wake](net::Shard& shard) { planes_[shard.id()]->SetCanWake(can_wake); });
+}
+
+void App::LookAgain() {
+  shards_.Broadcast([this](net::Shard& shard) { planes_[shard.id()]->admission().LookAgain(); });
 }
 
 void App::GatherDemand(absl::AnyInvocable<void(std::vector<DemandRow>)> done) {

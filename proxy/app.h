@@ -48,6 +48,8 @@ class App {
   void SetCanWake(bool can_wake);
   /// Demand since the call before, summed over the shards.
   void GatherDemand(absl::AnyInvocable<void(std::vector<DemandRow>)> done);
+  /// Slots have become free by other means than an exchange's end.
+  void LookAgain();
   /// The shared counters, for whoever builds snapshots.
   [[nodiscard]] SlotTable& slots() { return slots_; }
 

@@ -104,6 +104,24 @@ absl::StatusOr<net::TlsClientPolicy> UpstreamTls(const ClusterConfig& cluster) {
   return policy;
 }
 
+std::unique_ptr<Homes> MakeHomes(control::Network& network, obs::Log& log, App& app,
+                                 const PeersConfig& peers, uint64_t seed, ClusterSide& side) {
+  HomesOptions options;
+  options.address = peers.address;
+  options.listen = peers.hand_over_listen;
+  options.fence = peers.limit_fence;
+  options.life = seed;
+  SlotAccess access{.reserve =
+                        [](EndpointSlots& slots, uint32_t before, uint32_t now) {
+                          if (now > before) slots.Add(now - before);
+                          if (now < before) slots.Release(before - now);
+                        },
+                    .in_flight = [](const EndpointSlots& slots) { return slots.in_flight(); },
+                    .freed = [&app] { app.LookAgain(); }};
+  return std::make_unique<Homes>(network, log, std::move(options), std::move(access),
+                                 [&side] { side.side().HomesMoved(); });
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ClusterSide>> ClusterSide::Make(
@@ -135,10 +153,27 @@ absl::StatusOr<std::unique_ptr<ClusterSide>> ClusterSide::Make(
   SlotHandles handles{
       .endpoint = [&app](const EndpointKey& key) { return app.slots().Endpoint(key); },
       .workload = [&app](const ObjectKey& key) { return app.slots().Workload(key); }};
+  options.proxy_service = ObjectKey::Parse(config.peers.service);
+  if (options.proxy_service) {
+    made->homes_ = MakeHomes(network, log, app, config.peers, seed, *made);
+    handles.place = [homes = made->homes_.get()](std::shared_ptr<EndpointSet> set,
+                                                 const std::string& key) {
+      return homes->Place(std::move(set), key);
+    };
+  }
   made->side_ = std::make_unique<KubernetesSide>(
       network, *made->client_, log, std::move(options), *std::move(guard), std::move(handles),
       reports.reporter(), [&app](SnapshotPtr snapshot) { app.Publish(std::move(snapshot)); });
+  if (made->homes_) made->side_->Follow(*made->homes_);
   return made;
+}
+
+absl::Status ClusterSide::Start() {
+  if (homes_) {
+    if (const absl::Status status = homes_->Start(); !status.ok()) return status;
+  }
+  side_->Start();
+  return absl::OkStatus();
 }
 
 }  // namespace rouse::proxy

@@ -14,6 +14,7 @@
 #include "k8s/api_client.h"
 #include "k8s/credentials.h"
 #include "proxy/app.h"
+#include "proxy/control/homes.h"
 #include "proxy/control/kubernetes_side.h"
 #include "proxy/control/stat_reporter.h"
 
@@ -50,12 +51,16 @@ class ClusterSide {
       control::Network& network, obs::Log& log, App& app, Reports& reports, const Config& config,
       TlsSecrets::Adopt on_tls_secret, uint64_t seed);
 
-  void Start() { side_->Start(); }
+  /// kFailedPrecondition names the address that cannot be listened on.
+  [[nodiscard]] absl::Status Start();
+  /// Nothing is in flight here that another proxy waits for.
+  [[nodiscard]] bool HandedOver() const { return !homes_ || homes_->HandedOver(); }
   [[nodiscard]] KubernetesSide& side() { return *side_; }
 
  private:
   k8s::Credentials credentials_;
   std::unique_ptr<k8s::ApiClient> client_;
+  std::unique_ptr<Homes> homes_;
   std::unique_ptr<KubernetesSide> side_;
 };
 

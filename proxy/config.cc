@@ -200,6 +200,23 @@ void AddCluster(app::Options& options, Config& config) {
                   "Our name in reports; empty: the host name and a random part.");
 }
 
+void AddPeers(app::Options& options, Config& config) {
+  PeersConfig& peers = config.peers;
+  options.Group("Other proxies");
+  options.AddText(
+      "proxy-service", &peers.service,
+      "NAMESPACE/NAME of the Service whose pods are the proxies: limits hold over all of "
+      "them. Empty: each proxy has its own.");
+  options.AddText("proxy-address", &peers.address,
+                  "Our address among those pods'; needed with proxy-service.");
+  options.AddText("internal-listen", &peers.internal_listen,
+                  "Address on which other proxies' requests are taken.");
+  options.AddText("hand-over-listen", &peers.hand_over_listen,
+                  "Address on which other proxies ask what we hold.");
+  options.AddDuration("limit-fence", &peers.limit_fence, milliseconds(100), minutes(10),
+                      "A proxy that has been silent for so long holds no slots any more.");
+}
+
 /// `health: {address: ...}`, or the address alone.
 absl::Status TakeAddress(const app::ConfigNode& node, std::string* into) {
   if (node.is_scalar()) {
@@ -243,6 +260,17 @@ void AddFileKeys(app::Options& options, Config& config) {
                   });
 }
 
+absl::Status CheckPeers(const PeersConfig& peers) {
+  if (!peers.any()) return absl::OkStatus();
+  if (!ObjectKey::Parse(peers.service))
+    return absl::InvalidArgumentError("proxy-service must be NAMESPACE/NAME");
+  if (peers.address.empty())
+    return absl::InvalidArgumentError("proxy-service needs proxy-address: which of them we are");
+  for (const std::string* text : {&peers.internal_listen, &peers.hand_over_listen})
+    if (const auto address = app::ParseHostPort(*text); !address.ok()) return address.status();
+  return absl::OkStatus();
+}
+
 absl::Status Check(const Config& config) {
   const absl::Status listeners = CheckListeners(config.serving.listeners);
   if (!listeners.ok()) return listeners;
@@ -253,6 +281,7 @@ absl::Status Check(const Config& config) {
     return absl::InvalidArgumentError("autoscaler-service must be NAMESPACE/NAME");
   for (const std::string& text : config.cluster.autoscalers)
     if (const auto address = app::ParseHostPort(text); !address.ok()) return address.status();
+  if (const absl::Status peers = CheckPeers(config.peers); !peers.ok()) return peers;
   return config.fixed ? config.fixed->Check() : absl::OkStatus();
 }
 
@@ -268,6 +297,7 @@ void AddOptions(app::Options& options, Config& config) {
   AddUpstream(options, config);
   AddParking(options, config);
   AddCluster(options, config);
+  AddPeers(options, config);
   AddFileKeys(options, config);
   options.AddCheck([&config] { return Check(config); });
 }

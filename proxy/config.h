@@ -44,6 +44,17 @@ struct ClusterConfig {
   std::string proxy_name;  ///< in reports; empty: host name and a random part
 };
 
+/// Other proxies, over which limits hold (15.6).
+struct PeersConfig {
+  std::string service;  ///< NAMESPACE/NAME whose endpoints are the proxies; empty: there are none
+  std::string address;  ///< ours among them
+  std::string internal_listen = "0.0.0.0:8082";
+  std::string hand_over_listen = "0.0.0.0:8083";
+  Duration limit_fence = std::chrono::seconds(5);
+
+  [[nodiscard]] bool any() const { return !service.empty(); }
+};
+
 struct Config {
   uint32_t shards = 1;
   size_t buffer_bytes_max = 256u << 20;
@@ -51,6 +62,7 @@ struct Config {
   ServingConfig serving;
   DataPlaneOptions data_plane;
   ClusterConfig cluster;
+  PeersConfig peers;
   /// Set where the file has workloads or routes: no cluster is looked for then.
   std::optional<StaticView> fixed;
 };

@@ -19,6 +19,8 @@ namespace rouse::proxy {
 namespace {
 
 constexpr Duration kLookEvery = std::chrono::seconds(1);
+/// For other proxies to hear that nothing of theirs is in flight here any more.
+constexpr Duration kHandOverMost = std::chrono::seconds(1);
 
 std::string_view TextOf(const absl::Status& status) {
   return {status.message().data(), status.message().size()};
@@ -139,6 +141,8 @@ void Program::AddSteps() {
   lifecycle_.AddDrainPause("delay", serving.drain_delay);
   lifecycle_.AddDrain("drain", [this] { app_.Drain(); });
   lifecycle_.AddDrainWait("exchanges", serving.drain_timeout, [this] { return app_.Drained(); });
+  lifecycle_.AddDrainWait("handed_over", kHandOverMost,
+                          [this] { return !cluster_ || cluster_->HandedOver(); });
   lifecycle_.AddDrain("abort", [this] { app_.Abort(); });
   lifecycle_.AddDrainWait("aborted", std::chrono::seconds(1), [this] { return app_.Drained(); });
   lifecycle_.AddDrain("shards", [this] { app_.Stop(); });
@@ -171,8 +175,7 @@ absl::Status Program::StartSide() {
   }
   cluster_ = *std::move(cluster);
   app_.SetCanWake(MayWake());
-  cluster_->Start();
-  return absl::OkStatus();
+  return cluster_->Start();
 }
 
 /// In a cluster without any autoscaler nobody would ever wake a workload (15.7).

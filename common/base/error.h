@@ -43,6 +43,7 @@ namespace rouse {
   X(kColdStartTimeout, "cold_start_timeout")            \
   X(kDeadlineExceeded, "deadline_exceeded")             \
   X(kNoAutoscaler, "no_autoscaler")                     \
+  X(kNotHome, "not_home")                               \
   X(kDraining, "draining")                              \
   X(kOverloaded, "overloaded")                          \
   /* what a pod did */                                  \

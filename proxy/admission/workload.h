@@ -102,6 +102,8 @@ class Workload : public LocalCounted<Workload> {
   [[nodiscard]] std::span<const EndpointRef> endpoints() const { return endpoints_; }
   [[nodiscard]] bool has_ready_endpoint() const { return !balancer_.empty(); }
   [[nodiscard]] bool limited() const { return policy().concurrency_limit != 0; }
+  /// Another proxy is its home (15.6).
+  [[nodiscard]] bool away() const { return set_->away; }
   /// Its place in the snapshot (Route::workload).
   [[nodiscard]] uint32_t place() const { return place_; }
   /// Exchanges parked on all shards.

@@ -104,6 +104,11 @@ const WorkloadView* ClusterView::Find(const ObjectKey& key) const {
 
 std::set<ObjectKey> ClusterView::TakeDirty() { return std::exchange(dirty_, {}); }
 
+void ClusterView::MarkLimited() {
+  for (const auto& [key, workload] : workloads_)
+    if (workload.policy.concurrency_limit > 0) MarkDirty(key);
+}
+
 void ClusterView::MarkDirty(const ObjectKey& key) {
   const bool first = dirty_.empty();
   dirty_.insert(key);

@@ -56,6 +56,8 @@ class ClusterView {
   [[nodiscard]] const std::map<ObjectKey, WorkloadView>& workloads() const { return workloads_; }
   [[nodiscard]] const WorkloadView* Find(const ObjectKey& key) const;
   [[nodiscard]] std::set<ObjectKey> TakeDirty();
+  /// Every workload with a limit is dirty: its home may have moved.
+  void MarkLimited();
   /// Both first lists are complete.
   [[nodiscard]] bool synced() const { return services_.synced && slices_.synced; }
 

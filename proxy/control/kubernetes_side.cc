@@ -9,6 +9,7 @@ KubernetesSide::KubernetesSide(control::Network& network, k8s::ApiClient& client
                                KubernetesOptions options, EndpointGuard guard, SlotHandles handles,
                                StatReporter& reporter, Publish publish)
     : network_(network),
+      client_(client),
       log_(log),
       options_(std::move(options)),
       reporter_(reporter),
@@ -37,7 +38,15 @@ KubernetesSide::KubernetesSide(control::Network& network, k8s::ApiClient& client
       selector);
 }
 
+void KubernetesSide::Follow(Homes& homes) {
+  homes_ = &homes;
+  proxies_ = std::make_unique<k8s::Watcher<k8s::EndpointSlice>>(
+      client_, log_, options_.seed + 6, homes.slices(), options_.proxy_service->ns,
+      std::string(k8s::kServiceNameLabel) + "=" + options_.proxy_service->name);
+}
+
 void KubernetesSide::Start() {
+  if (proxies_) proxies_->Start();
   services_.Start();
   slices_.Start();
   if (autoscalers_) autoscalers_->Start();
@@ -63,7 +72,7 @@ void KubernetesSide::OnDirty() {
 
 void KubernetesSide::BuildNow() {
   build_posted_ = false;
-  if (!view_.synced()) return;
+  if (!view_.synced() || (homes_ != nullptr && !homes_->synced())) return;
   const std::set<ObjectKey> dirty = view_.TakeDirty();
   SnapshotPtr snapshot = builder_.Build(view_, dirty, network_.loop().now());
   ++snapshots_;

@@ -19,6 +19,7 @@
 #include "k8s/event_recorder.h"
 #include "k8s/watcher.h"
 #include "proxy/control/cluster_view.h"
+#include "proxy/control/homes.h"
 #include "proxy/control/snapshot_builder.h"
 #include "proxy/control/stat_reporter.h"
 #include "proxy/control/target_reader.h"
@@ -29,6 +30,7 @@ namespace rouse::proxy {
 struct KubernetesOptions {
   std::string ns;  ///< empty: every namespace
   std::optional<ObjectKey> autoscaler_service;
+  std::optional<ObjectKey> proxy_service;
   std::string autoscaler_port = "reports";  ///< name of the slice's port; else its only one
   SnapshotOptions snapshot;
   std::vector<std::string> tls_namespaces;
@@ -45,6 +47,13 @@ class KubernetesSide {
                  StatReporter& reporter, Publish publish);
 
   void Start();
+  /// With a proxy_service, before Start: who is home is known from it, and limits hold over all.
+  void Follow(Homes& homes);
+  /// Who is home may have changed.
+  void HomesMoved() {
+    view_.MarkLimited();
+    OnDirty();
+  }
   /// A shard parked for a workload without a usable endpoint: reports it at once, and reads its
   /// target.
   void Wake(const ObjectKey& workload);
@@ -76,6 +85,7 @@ class KubernetesSide {
   void TellInvalid(const std::set<ObjectKey>& dirty);
 
   control::Network& network_;
+  k8s::ApiClient& client_;
   obs::Log& log_;
   KubernetesOptions options_;
   StatReporter& reporter_;
@@ -88,6 +98,8 @@ class KubernetesSide {
   k8s::Watcher<k8s::EndpointSlice> slices_;
   AutoscalerSlices autoscaler_slices_{*this};
   std::unique_ptr<k8s::Watcher<k8s::EndpointSlice>> autoscalers_;
+  Homes* homes_ = nullptr;
+  std::unique_ptr<k8s::Watcher<k8s::EndpointSlice>> proxies_;
   TlsSecrets secrets_;
   std::vector<std::unique_ptr<k8s::Watcher<k8s::Secret>>> secret_watchers_;  ///< by namespace
   std::set<RouteConflict> told_;

@@ -179,7 +179,10 @@ EndpointSetPtr SnapshotBuilder::BuildSet(const ObjectKey& key, const WorkloadVie
   } else {
     problems_[key] = std::string(port.status().message());
   }
-  return set;
+  if (!handles_.place) return set;
+  // Workloads that share pods share a target, and so a home.
+  const std::string target = k8s::ResolveScaleTarget(workload.policy, *workload.service).text();
+  return handles_.place(std::move(set), key.ns + "/" + target);
 }
 
 absl::StatusOr<net::TlsClientPtr> SnapshotBuilder::TlsOf(const ObjectKey& key,

@@ -50,6 +50,9 @@ struct SnapshotOptions {
 struct SlotHandles {
   std::function<std::shared_ptr<EndpointSlots>(const EndpointKey&)> endpoint;
   std::function<std::shared_ptr<WorkloadSlots>(const ObjectKey&)> workload;
+  /// What this proxy sees of a set once its home is known (Homes::Place); empty: as it is.
+  std::function<EndpointSetPtr(std::shared_ptr<EndpointSet> set, const std::string& key)> place =
+      {};
 };
 
 class SnapshotBuilder {

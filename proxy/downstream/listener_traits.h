@@ -16,6 +16,8 @@ struct ListenerTraits {
   net::TlsServerPtr server;
   /// Requests are sent to this port by https; 0: they are served.
   uint16_t redirect_port = 0;
+  /// Other proxies forward to it what this one is home to (15.6).
+  bool internal = false;
   /// Peers that begin with a PROXY header, and are believed.
   net::AddressRanges proxies;
   /// For the PROXY header and the TLS handshake together.

@@ -11,6 +11,15 @@
 
 namespace rouse::proxy {
 
+http::H2Limits InternalLimits() {
+  constexpr uint32_t kAny = 1u << 30;
+  http::H2Limits limits;
+  limits.resets_max = limits.window_updates_max = limits.empty_frames_max = kAny;
+  limits.window_connection = 16 * 1024 * 1024;
+  limits.unsent_bytes_max = 64 * 1024 * 1024;
+  return limits;
+}
+
 Session::Session(Sessions& sessions, std::unique_ptr<net::Transport> transport,
                  const ListenerTraits& traits)
     : sessions_(sessions), traits_(traits), client_(Sessions::IdOf(transport->peer_address())) {
@@ -78,6 +87,7 @@ void Session::OnStream(http::ServerStream& stream) {
   }
   const net::TlsPeer* const tls = stream.peer().tls_peer;
   Exchange& exchange = sessions_.exchanges_.Take();
+  if (traits_.internal) return exchange.StartHopped(stream);
   if (tls == nullptr && traits_.redirect_port != 0)
     return exchange.StartRedirect(stream, traits_.redirect_port);
   if (tls != nullptr && !tls->MayServe(stream.head().host))
@@ -95,9 +105,10 @@ void Session::OnBadRequest(http::ServerStream& stream, const Error& error) {
 bool Session::OnPreface(std::unique_ptr<net::Transport>& transport, std::string_view bytes) {
   if (transport->tls_peer() != nullptr) return false;
   http::StreamHandler& handler = *this;
-  auto server =
-      std::make_unique<http::H2Server>(sessions_.shard_, std::move(transport), handler,
-                                       sessions_.options_.http1, sessions_.options_.http2);
+  const SessionOptions& options = sessions_.options_;
+  auto server = std::make_unique<http::H2Server>(
+      sessions_.shard_, std::move(transport), handler, options.http1,
+      traits_.internal ? options.http2_internal : options.http2);
   http::H2Server& started = *server;
   // `bytes` lie in the old connection.
   const std::unique_ptr<http::ServerConnection> old = std::exchange(connection_, std::move(server));
@@ -133,8 +144,9 @@ Sessions::ClientId Sessions::IdOf(std::string_view address) {
 }
 
 void Sessions::Accept(std::unique_ptr<net::Transport> transport, const ListenerTraits& traits) {
-  // Connections of a trusted proxy are counted once it has said whose they are.
-  const bool proxy = traits.proxies.Contains(transport->peer_address());
+  // Connections of a trusted proxy are counted once it has said whose they are; our own likes'
+  // are no client's.
+  const bool proxy = traits.internal || traits.proxies.Contains(transport->peer_address());
   const ClientId client = IdOf(transport->peer_address());
   if (proxy && !draining_) ++clients_[client];
   if (draining_ || (!proxy && !CountFor(client))) {

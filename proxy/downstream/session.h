@@ -25,9 +25,13 @@
 
 namespace rouse::proxy {
 
+/// What many clients do at once comes over few connections here: none of it is abuse.
+[[nodiscard]] http::H2Limits InternalLimits();
+
 struct SessionOptions {
   http::H1Options http1;  ///< heads, bodies and timeouts of every version
   http::H2Limits http2;
+  http::H2Limits http2_internal = InternalLimits();  ///< of other proxies
   /// Connections of one client address on one shard; an IPv6 client is its /64. 0: no limit.
   uint32_t per_client_max = 256;
   size_t connections_max = 18000;

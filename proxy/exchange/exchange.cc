@@ -19,6 +19,12 @@ void Exchange::Start(http::ServerStream& downstream) {
   Run();
 }
 
+void Exchange::StartHopped(http::ServerStream& downstream) {
+  hopped_ = true;
+  Begin(downstream);
+  Run();
+}
+
 void Exchange::StartRefused(http::ServerStream& downstream, const Error& error) {
   Begin(downstream);
   RunRefused(error);
@@ -29,11 +35,12 @@ net::Detached Exchange::Run() {
   if (AnswersItself()) co_return co_await AnswerOptions();
   Error failure = Route();
   if (failure.ok()) {
-    const DemandEntry demand(workload_);  // counted until this scope ends, parked or not
+    std::optional<DemandEntry> demand;  // counted until this scope ends, parked or not
     deadlines_ = DeadlinesOf(downstream_->head(), workload_->policy(), arrival_,
-                             context_.options.forward.trusted_hops > 0);
+                             hopped_ || context_.options.forward.trusted_hops > 0);
 
     for (bool again = true; again;) {
+      if (!demand && !workload_->away()) demand.emplace(workload_);
       Slot slot = context_.admission.TryAcquire(*workload_, avoid_);
       if (!slot) {
         Result<Slot> waited = co_await Park();  // while the workload sleeps or is full
@@ -42,11 +49,17 @@ net::Detached Exchange::Run() {
       }
       if (failure.ok()) failure = BeginAttempt(slot);
       if (!failure.ok()) break;
+      if (hops()) demand.reset();  // its home counts it
       if (!upstream_) failure = co_await Dial(slot);
       if (upstream_) failure = co_await Forward();  // head, both bodies, trailers
-      again = !failure.ok() && Repeats(failure, slot);
+      const bool seeks = !failure.ok() && SeeksHome(failure);
+      again = seeks || (!failure.ok() && Repeats(failure, slot));
       upstream_.Release();  // before the slot: whoever gets that finds the connection idle
       if (again) failure = {};
+      if (!seeks) continue;
+      slot = {};
+      demand.emplace(workload_);  // nobody else knows of it
+      co_await WaitForHome();
     }
     if (!failure.ok()) co_await Refuse(failure);
     co_return;
@@ -62,8 +75,8 @@ net::Detached Exchange::RunRefused(Error error) {
 void Exchange::Begin(http::ServerStream& downstream) {
   downstream_ = &downstream;
   arrival_ = context_.shard.now();
-  request_id_ =
-      RequestIdOf(downstream.head(), context_.options.forward, context_.shard.random(), values_);
+  request_id_ = RequestIdOf(downstream.head(), hopped_ ? HoppedPolicy() : context_.options.forward,
+                            context_.shard.random(), values_);
   ++context_.active;
 }
 
@@ -89,7 +102,10 @@ Error Exchange::Route() {
       route != nullptr ? context_.admission.WorkloadAt(route->workload) : nullptr;
   if (workload == nullptr) return {ErrorKind::kNoRoute, Side::kLocal, false, "no route"};
   workload_ = WorkloadRef(workload);
-  return MayForward(head, context_.options.forward);
+  if (!hopped_) return MayForward(head, context_.options.forward);
+  if (!head.fields.Find(kHopField))
+    return {ErrorKind::kBadRequest, Side::kDownstream, false, "proxies alone are served here"};
+  return {};
 }
 
 /// No coroutine itself, so that a parked exchange has one frame less.
@@ -158,6 +174,23 @@ net::Task<bool> Exchange::WaitForPlace(LocalEndpoint& endpoint, TimePoint deadli
   }
 }
 
+/// The home could not be reached or is none any more, and no pod has seen the request: the next
+/// snapshot says who is. Not so where more of the body is gone than can be sent again.
+bool Exchange::SeeksHome(const Error& failure) const {
+  if (!hops() || response_begun_ || body_given_ || !first_.end) return false;
+  if (failure.side != Side::kUpstream || !failure.retry_safe || downstream_->gone()) return false;
+  return context_.shard.now() < std::min(deadlines_.hold, deadlines_.exchange);
+}
+
+net::Task<void> Exchange::WaitForHome() {
+  constexpr Duration kLookAgain = std::chrono::milliseconds(20);
+  context_.stats.hops_again.Add();
+  attempts_ = 0;
+  upload_error_ = {};
+  net::Event pause(context_.shard);
+  co_await pause.Wait(Later(context_.shard.now(), kLookAgain));
+}
+
 /// Sends the request and brings the response back. An error that may be repeated has left nothing
 /// behind. No coroutine itself: a request that goes out whole costs but the frame of its download.
 net::Task<Error> Exchange::Forward() {
@@ -176,9 +209,18 @@ net::Task<Error> Exchange::Failed(Error error) { co_return error; }
 
 Step Exchange::SendRequest() {
   const http::RequestHead& head = downstream_->head();
+  const RemainingTime remaining = deadlines_.Remaining(context_.shard.now());
   http::HeadPatch patch;
-  PatchRequest(head, downstream_->peer(), context_.options.forward, request_id_,
-               deadlines_.Remaining(context_.shard.now()), values_, patch);
+  if (hopped_) {
+    PatchHopped(head, remaining, values_, patch);
+  } else {
+    PatchRequest(head, downstream_->peer(), context_.options.forward, request_id_, remaining,
+                 values_, patch);
+  }
+  if (hops()) {
+    patch.Add(kHopField, "1");
+    context_.stats.hops.Add();
+  }
   return upstream_.stream().TrySendHead(head, patch, first_.data, first_.end);
 }
 
@@ -197,6 +239,8 @@ net::Task<Error> Exchange::ForwardBothWays() {
 Error Exchange::BeginAttempt(const Slot& slot) {
   ++attempts_;
   endpoint_ = EndpointRef(&slot.endpoint());
+  // Never a second hop: whoever sent it here looks for its home anew.
+  if (hops() && hopped_) return {ErrorKind::kNotHome, Side::kLocal, true, "home has moved"};
   const Error failure = ReadFirstPiece();
   if (failure.ok() && !repeated_fresh_) upstream_ = context_.pool.TakeIdle(slot.endpoint());
   return failure;
@@ -259,6 +303,8 @@ net::Task<Error> Exchange::Download(TimePoint deadline) {
   for (;;) {
     const Result<const http::ResponseHead*> head = co_await upstream.ReceiveHead(deadline);
     if (!head) co_return Judge(head.error());
+    if (hops() && (*head)->fields.Find("x-rouse-error") == CodeOf(ErrorKind::kNotHome))
+      co_return Error{ErrorKind::kNotHome, Side::kUpstream, true, "no proxy takes itself for home"};
     response_begun_ = true;
     if ((*head)->status == 101) co_return co_await Upgrade(**head);
     if ((*head)->status >= 200) {
@@ -271,9 +317,14 @@ net::Task<Error> Exchange::Download(TimePoint deadline) {
   }
 }
 
+void Exchange::PatchAnswer(const http::ResponseHead& head, http::HeadPatch& patch) {
+  if (hops()) return PatchHopped(head, patch);
+  PatchResponse(head, context_.options.forward, request_id_, values_, patch);
+}
+
 void Exchange::Relay(const http::ResponseHead& head) {
   http::HeadPatch patch;
-  PatchResponse(head, context_.options.forward, request_id_, values_, patch);
+  PatchAnswer(head, patch);
   // A client that takes no 1xx now does without.
   (void)downstream_->TrySendInformational(head, patch);
 }
@@ -284,7 +335,7 @@ Step Exchange::TryRespond(const http::ResponseHead& head, Error& failure) {
   if (cold_.was_parked()) cold_.first_byte = context_.shard.now();
   http::BodyReader& from = upstream_.stream().response_body();
   http::HeadPatch patch;
-  PatchResponse(head, context_.options.forward, request_id_, values_, patch);
+  PatchAnswer(head, patch);
   if (cold_.was_parked()) AddColdStartFields(patch);
 
   http::Piece piece;
@@ -317,7 +368,7 @@ net::Task<Error> Exchange::RespondRest(Step sent) {
 net::Task<Error> Exchange::Upgrade(const http::ResponseHead& head) {
   response_timer_.Cancel();
   http::HeadPatch patch;
-  PatchResponse(head, context_.options.forward, request_id_, values_, patch);
+  PatchAnswer(head, patch);
   status_ = head.status;
   tunnel_ = true;
   Step sent = downstream_->TrySendHead(head, patch, {}, false);
@@ -333,7 +384,8 @@ net::Task<Error> Exchange::Upgrade(const http::ResponseHead& head) {
 
 TimePoint Exchange::ResponseStartBy() const {
   const Duration own = workload_->policy().response_start_timeout;
-  const Duration timeout = own > Duration::zero() ? own : context_.options.response_start_timeout;
+  Duration timeout = own > Duration::zero() ? own : context_.options.response_start_timeout;
+  if (hops()) timeout += workload_->policy().hold_timeout;  // it may be parked there
   return std::min(deadlines_.exchange, Later(context_.shard.now(), timeout));
 }
 

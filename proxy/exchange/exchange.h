@@ -1,6 +1,7 @@
 #pragma once
 // What:      Exchange, the life of one request: route, count as demand, get a slot, open an
 //            upstream stream, forward both ways, account. Run() reads in the order of events.
+//            Where another proxy is home, that one is the upstream.
 // Owner:     ExchangePool (exchange_pool.h) keeps it between requests; while it runs, its own
 //            coroutine.
 // Shard:     one.
@@ -66,6 +67,8 @@ class Exchange {
 
   /// A request; runs at once up to its first wait.
   void Start(http::ServerStream& downstream);
+  /// One that another proxy has forwarded to us, as its home.
+  void StartHopped(http::ServerStream& downstream);
   /// A message that was refused before it became a request.
   void StartRefused(http::ServerStream& downstream, const Error& error);
   /// A request that came in the clear where TLS is wanted: answered with its https address.
@@ -95,6 +98,8 @@ class Exchange {
   static net::Task<Result<Slot>> NoSlot(Error error);
   net::Task<Error> Dial(const Slot& slot);
   net::Task<bool> WaitForPlace(LocalEndpoint& endpoint, TimePoint deadline);
+  [[nodiscard]] bool SeeksHome(const Error& failure) const;
+  net::Task<void> WaitForHome();
 
   [[nodiscard]] net::Task<Error> Forward();
   [[nodiscard]] Step SendRequest();
@@ -109,7 +114,9 @@ class Exchange {
   net::Task<Error> RespondRest(Step sent);
   net::Task<Error> Upgrade(const http::ResponseHead& head);
   void Relay(const http::ResponseHead& head);
+  void PatchAnswer(const http::ResponseHead& head, http::HeadPatch& patch);
   [[nodiscard]] TimePoint ResponseStartBy() const;
+  [[nodiscard]] bool hops() const { return endpoint_ && endpoint_->spec->hop; }
   [[nodiscard]] Error Judge(Error error) const;
   [[nodiscard]] bool Repeats(const Error& failure, const Slot& slot);
   void AddColdStartFields(http::HeadPatch& patch);
@@ -148,7 +155,8 @@ class Exchange {
   bool upload_over_ = false;
   bool last_sent_ = false;  ///< the response's end went out with its head
   bool tunnel_ = false;
-  bool cut_ = false;  ///< the client's connection is to end without a clean end
+  bool hopped_ = false;  ///< came from another proxy
+  bool cut_ = false;     ///< the client's connection is to end without a clean end
   ValueStore values_;
 };
 

@@ -83,7 +83,8 @@ void Exchange::Record() {
   record->method = head.method;
   record->host = head.host;
   record->path = head.path;
-  record->client = ClientAddressOf(head, peer, context_.options.forward);
+  const ForwardPolicy& policy = hopped_ ? HoppedPolicy() : context_.options.forward;
+  record->client = ClientAddressOf(head, peer, policy);
   record->workload = workload_ ? std::string_view(workload_->name()) : std::string_view();
   record->pod = endpoint_ ? std::string_view(endpoint_->spec->pod_name) : std::string_view();
   record->request_id = request_id_;
@@ -116,7 +117,7 @@ void Exchange::End() {
   status_ = 0;
   attempts_ = 0;
   first_read_ = body_given_ = response_begun_ = repeated_fresh_ = repeating_ = false;
-  upload_over_ = last_sent_ = tunnel_ = cut_ = false;
+  upload_over_ = last_sent_ = tunnel_ = hopped_ = cut_ = false;
   request_id_ = {};
   values_.Clear();
   context_.retire(*this);  // from here on it may run again

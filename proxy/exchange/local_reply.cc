@@ -54,6 +54,7 @@ constexpr std::array<ReplyRow, kErrorKinds> kRows = {{
     {K::kDeadlineExceeded, 504, kGrpcDeadline, kKeep, kNow, "the request's deadline passed"},
     {K::kNoAutoscaler, 503, kGrpcUnavailable, kKeep, kLater,
      "the workload sleeps and no autoscaler is configured"},
+    {K::kNotHome, 503, kGrpcUnavailable, kKeep, kLater, "another proxy is home to this workload"},
     {K::kDraining, 503, kGrpcUnavailable, kClose, kLater, "the proxy is shutting down"},
     {K::kOverloaded, 503, kGrpcUnavailable, kClose, kLater, "the proxy is overloaded"},
     {K::kConnectRefused, 502, kGrpcUnavailable, kKeep, kNow, "the pod refused the connection"},

@@ -69,12 +69,16 @@ struct Endpoint {
   ProbeSpec probe;
   /// A probe may run from here on (container start + initialDelaySeconds).
   TimePoint probe_from{};
+  /// Not a pod but the proxy that is home to the workload (15.6).
+  bool hop = false;
   std::shared_ptr<EndpointSlots> slots;
 };
 
 struct EndpointSet {
   ObjectKey workload;
   WorkloadPolicy policy;
+  /// Another proxy is home: it alone is listed, and it counts the demand that reaches it.
+  bool away = false;
   std::vector<Endpoint> endpoints;
   std::shared_ptr<WorkloadSlots> slots;
 };

@@ -37,6 +37,8 @@ namespace rouse::proxy {
   X(probes, "rouse_proxy_early_probes_total", "Early readiness probes sent")                       \
   X(probes_ready, "rouse_proxy_early_probes_ready_total", "Early readiness probes answered ready") \
   X(grants_sent, "rouse_proxy_slots_handed_over_total", "Freed slots given to another shard")      \
+  X(hops, "rouse_proxy_hops_total", "Requests forwarded to the proxy that is their home")          \
+  X(hops_again, "rouse_proxy_hops_repeated_total", "Of these sent again: no home was there")       \
   X(access_records_dropped, "rouse_proxy_access_log_dropped_total", "Access records dropped")
 
 #define ROUSE_SHARD_GAUGES(X)                                                          \

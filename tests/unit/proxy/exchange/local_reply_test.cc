@@ -48,6 +48,7 @@ TEST_CASE("each kind of error has its status, and closes where the framing is in
       {ErrorKind::kUpstreamTruncated, 502, false}, {ErrorKind::kResponseStartTimeout, 504, false},
       {ErrorKind::kUpstreamTimeout, 504, false},   {ErrorKind::kInternal, 500, true},
       {ErrorKind::kMisdirected, 421, false},       {ErrorKind::kUpstreamTls, 502, false},
+      {ErrorKind::kNotHome, 503, false},
   };
   CHECK(std::size(rows) == kErrorKinds - 1);  // all but kNone
   for (const Row& row : rows) {
