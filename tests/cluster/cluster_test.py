@@ -2,6 +2,7 @@
 """Rouse on a real Kubernetes, installed from deploy/ with the rights that it ships. See README.md; started by run.sh."""
 
 import asyncio
+import json
 import time
 import unittest
 
@@ -244,6 +245,50 @@ class Rolling(unittest.TestCase):
             return await held
         self.assertEqual(asyncio.run(replace()).status, 200)
         LAB.settled("rouse-proxy")
+
+
+class Limits(unittest.TestCase):
+    def test_a_limit_holds_over_all_proxies_while_they_are_replaced(self):
+        host = LAB.add("single", annotations={"rouse.dev/concurrency-limit": "1",
+                                              "autoscaling.knative.dev/min-scale": "3",
+                                              "autoscaling.knative.dev/max-scale": "3"},
+                       container={"image": "rouse-sample:0.1.0"})
+        self.assertEqual(ask(host).status, 200)
+        LAB.settled("single", "default")
+
+        async def replace():
+            addresses = LAB.proxies()
+            callers = [Callers(8080, host, 6, "/?ms=10", address=address, pause=0.005) for address in addresses]
+            for each in callers:
+                await each.__aenter__()
+            await asyncio.sleep(2)
+            hops = [LAB.metrics(address, "rouse_proxy_hops_total") for address in addresses]
+            # Its clients leave when it says that it ends, as it does with its answers.
+            victim = LAB.pods("rouse-proxy", SYSTEM)[0]
+            first = addresses.index(victim["status"]["podIP"])
+            await callers[first].__aexit__()
+            await asyncio.to_thread(LAB.api.delete, "Pod", SYSTEM, victim["metadata"]["name"])
+            new = []
+
+            def comes():
+                new[:] = [pod["status"]["podIP"] for pod in LAB.pods("rouse-proxy", SYSTEM) if any(
+                    c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
+                    and pod["status"]["podIP"] not in addresses]
+                return new
+            await asyncio.to_thread(wait_until, comes, 60, "a new proxy")
+            late = Callers(8080, host, 6, "/?ms=10", address=new[0], pause=0.005)
+            async with late:
+                await asyncio.sleep(3)
+            for number, each in enumerate(callers):
+                if number != first:
+                    await each.__aexit__()
+            return callers + [late], hops
+        callers, hops = asyncio.run(replace())
+        self.assertEqual([failure for each in callers for failure in each.failures], [])
+        self.assertEqual(sum(hop > 0 for hop in hops), 2, "all but the home forward")
+        # Each pod says how many it had at once; two askers in a row seldom meet the same one.
+        most = [json.loads(ask(host, "/stats").body)["in_flight_max"] for _ in range(30)]
+        self.assertEqual(set(most), {1})
 
 
 class Scalers(unittest.TestCase):

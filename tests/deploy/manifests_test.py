@@ -100,6 +100,24 @@ class Base(unittest.TestCase):
         mount = pod("rouse-proxy")["containers"][0]["volumeMounts"][0]["mountPath"]
         self.assertEqual(arguments("rouse-proxy")["autoscaler-token-file"], f"{mount}/{token['path']}")
 
+    def test_proxies_find_each_other_and_nobody_else_reaches_their_ports(self):
+        given, peers = arguments("rouse-proxy"), next(
+            item for item in objects() if item["metadata"]["name"] == "rouse-proxy-peers")
+        self.assertEqual(given["proxy-service"], "$(POD_NAMESPACE)/rouse-proxy-peers")
+        self.assertEqual(given["proxy-address"], "$(POD_IP)")
+        self.assertEqual(peers["spec"]["clusterIP"], "None")
+        self.assertNotIn("publishNotReadyAddresses", peers["spec"])  # only a ready proxy can be home
+        container = {port["name"]: port["containerPort"] for port in pod("rouse-proxy")["containers"][0]["ports"]}
+        for port in peers["spec"]["ports"]:
+            default = default_of("proxy", f"{port['name']}-listen")[2]
+            self.assertEqual(container[port["targetPort"]], int(default.rsplit(":", 1)[1]))
+        policy = next(item for item in objects()
+                      if (item["kind"], item["metadata"]["name"]) == ("NetworkPolicy", "rouse-proxy"))
+        for rule in policy["spec"]["ingress"]:
+            if {port["port"] for port in rule["ports"]} & {"internal", "hand-over"}:
+                self.assertEqual(rule["from"], [{"podSelector": {"matchLabels": {
+                    "app.kubernetes.io/name": "rouse-proxy"}}}])
+
     def test_each_program_keeps_a_replica_through_a_disruption(self):
         budgets = {item["metadata"]["name"]: item["spec"] for item in objects()
                    if item["kind"] == "PodDisruptionBudget"}
