@@ -137,6 +137,7 @@ ListCall::~ListCall() {
 
 void ListCall::Ask() {
   ApiRequest request;
+  request.call_class = CallClass::kWatch;
   request.path = path_;
   if (!continue_token_.empty()) {
     request.query.emplace_back("limit", std::to_string(session_.options.limits.list_page));

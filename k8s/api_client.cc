@@ -78,6 +78,7 @@ std::unique_ptr<ApiCall> ApiClient::List(const ResourceType& type, std::string_v
 std::unique_ptr<ApiCall> ApiClient::Watch(const ResourceType& type, std::string_view ns,
                                           WatchQuery query, WatchHandlers handlers) {
   ApiRequest request;
+  request.call_class = CallClass::kWatch;
   request.path = CollectionPath(type, ns);
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(query.timeout).count();
   request.query = {

@@ -25,7 +25,7 @@ void AppendEscaped(std::string& to, std::string_view text) {
 std::vector<TokenBudget> NewBudgets(const ApiLimits& limits) {
   // In the order of CallClass.
   return {TokenBudget(limits.lease), TokenBudget(limits.wake), TokenBudget(limits.write),
-          TokenBudget(limits.read), TokenBudget(limits.event)};
+          TokenBudget(limits.watch), TokenBudget(limits.read), TokenBudget(limits.event)};
 }
 
 }  // namespace

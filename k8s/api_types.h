@@ -29,6 +29,7 @@ struct ApiLimits {
   BudgetLimit lease{10, 20};
   BudgetLimit wake{200, 400};
   BudgetLimit write{50, 100};
+  BudgetLimit watch{20, 100};
   BudgetLimit read{50, 200};
   BudgetLimit event{1, 25};
 };

@@ -12,8 +12,8 @@
 namespace rouse::k8s {
 
 /// Classes of calls, most urgent first.
-enum class CallClass : uint8_t { kLease, kWake, kWrite, kRead, kEvent };
-inline constexpr size_t kCallClasses = 5;
+enum class CallClass : uint8_t { kLease, kWake, kWrite, kWatch, kRead, kEvent };
+inline constexpr size_t kCallClasses = 6;
 
 struct BudgetLimit {
   double per_second = 10;

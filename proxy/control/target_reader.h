@@ -3,9 +3,11 @@
 //         once per change of its Service and once per wake, for the readiness probe that its
 //         template declares.
 // Owner:  app (KubernetesSide). Control thread.
-// Limits: one read in flight per workload; kFreshFor between two reads of the same.
+// Limits: one read in flight per workload, kAtOnce that nobody waits for; kFreshFor between two
+//         reads of the same.
 // Never:  matters to correctness: without an answer nothing is probed early.
 
+#include <deque>
 #include <map>
 #include <memory>
 
@@ -19,6 +21,7 @@ namespace rouse::proxy {
 
 class TargetReader {
  public:
+  static constexpr size_t kAtOnce = 8;
   static constexpr Duration kFreshFor = std::chrono::seconds(5);
   using Found = absl::AnyInvocable<void(const ObjectKey& workload, k8s::Deployment target)>;
 
@@ -27,7 +30,7 @@ class TargetReader {
   /// Reads `target`, unless that is under way or was done within kFreshFor. `urgent`: a request
   /// waits for it, so it goes before those that only keep the view fresh.
   void Read(const ObjectKey& workload, const k8s::ScaleTarget& target, bool urgent);
-  void Forget(const ObjectKey& workload) { reads_.erase(workload); }
+  void Forget(const ObjectKey& workload);
 
  private:
   struct ReadState {
@@ -35,10 +38,17 @@ class TargetReader {
     k8s::ScaleTarget target;
     TimePoint at{};
     bool urgent = false;
+    bool queued = false;
   };
+  void Send(const ObjectKey& workload, ReadState& state);
+  void OnRead(const ObjectKey& workload, absl::StatusOr<std::string> body);
+  void SendQueued();
+
   k8s::ApiClient& client_;
   Found found_;
   std::map<ObjectKey, ReadState> reads_;
+  std::deque<ObjectKey> queue_;
+  size_t under_way_ = 0;  ///< of those that nobody waits for
 };
 
 }  // namespace rouse::proxy

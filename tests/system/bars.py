@@ -210,30 +210,6 @@ def warm_under_faults(figures):
         figures.least("requests in all", total, 100_000)
 
 
-@bar("api_back", "the API down for 20 s, five times, a request for a sleeping function held through it")
-def api_back(figures, rounds=5, seconds=20):
-    with Cluster() as cluster:
-        names = [f"held-{i}" for i in range(rounds)]
-        for name in names:
-            cluster.apply(*workload(name, annotations={"rouse.dev/hold-timeout": "2m"}))
-        cluster.routed(names)
-        statuses, resumed = [], []
-
-        async def held_through(name):
-            cluster.faults({"down": {"duration": f"{seconds}s"}})
-            await asyncio.sleep(seconds / 2)
-            held = asyncio.create_task(Connection(cluster.proxy_port).request(f"{name}.default"))
-            await asyncio.to_thread(wait_until, lambda: cluster.status(cluster.api_port, "/readyz") == 200, 60,
-                                    "the API is not back")
-            back = time.monotonic()
-            statuses.append((await held).status)
-            resumed.append(time.monotonic() - back)
-        for name in names:
-            asyncio.run(held_through(name))
-    figures.least("held requests answered 200", statuses.count(200), rounds)
-    figures.most("from the API's return to the answer, longest", max(resumed), 2, "s")
-
-
 @bar("removed_while_serving", "pods removed under load, half GET, half POST; functions that drain on SIGTERM")
 def removed_while_serving(figures):
     with Cluster() as cluster:

@@ -169,7 +169,7 @@ class Crowd:
     def __init__(self, proxies, host, count, post=False):
         self.proxies, self.host, self.count, self.post = proxies, host, count, post
         self.done, self.failures, self.stopping, self.tasks = 0, [], False, []
-        self.per_proxy = {}
+        self.waiting = {}  # by address: requests under way
 
     async def __aenter__(self):
         self.tasks = [asyncio.create_task(self.call(number)) for number in range(self.count)]
@@ -189,10 +189,18 @@ class Crowd:
                     connection.close()
                 process = next(order)
                 connection = Connection(self.proxies.ports["http"], process.address)
+                met = process.kills
             kills = process.kills
+            if kills != met:  # of a connection that has died meanwhile
+                connection = None
+                continue
             try:
                 method, body = ("POST", b"x" * 200) if self.post and number % 2 else ("GET", b"")
-                answer = await connection.request(self.host, "/", method, body, timeout=60)
+                self.waiting[process.address] = self.waiting.get(process.address, 0) + 1
+                try:
+                    answer = await connection.request(self.host, "/", method, body, timeout=60)
+                finally:
+                    self.waiting[process.address] -= 1
                 self.done += 1
                 if answer.status != 200:
                     self.failures.append((process.address, method, answer.status,

@@ -161,6 +161,27 @@ TEST_CASE("calls beyond the budget wait for their turn, and not beyond their dea
   CHECK(absl::IsDeadlineExceeded(replies.back().result.status()));
 }
 
+TEST_CASE("however many reads wait for their turn, a watch and a list go at once") {
+  ApiLimits limits;
+  limits.read = {0.5, 1};
+  ApiFixture api(1, limits);
+  std::vector<Reply> replies(100);
+  std::vector<std::unique_ptr<ApiCall>> calls;
+  for (Reply& reply : replies)
+    calls.push_back(api.client.Get(Service::kType, {"ns", "fn"}, reply.Handler()));
+  api.Settle();
+  CHECK(PathOf(api.Answer(200, "{}")).ends_with("/services/fn"));
+  WatchHandlers watching;
+  watching.on_end = [](const absl::Status&) {};
+  const auto watch = api.client.Watch(Service::kType, "", {}, std::move(watching));
+  ListHandlers listing;
+  listing.on_end = [](const absl::StatusOr<std::string>&) {};
+  const auto list = api.client.List(Service::kType, "", {}, std::move(listing));
+  api.Settle();
+  CHECK(QueryOf(api.Take().request, "watch") == "1");
+  CHECK(QueryOf(api.Take().request, "limit") != "-");
+}
+
 TEST_CASE("an answer larger than the limit is refused") {
   ApiLimits limits;
   limits.reply_bytes_max = 10;
