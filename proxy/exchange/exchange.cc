@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/exchange/hop_headers.h"
 #include "proxy/exchange/pump.h"
 #include "proxy/exchange/tunnel.h"
 #include "proxy/upstream/slot_table.h"
@@ -19,12 +20,6 @@ void Exchange::Start(http::ServerStream& downstream) {
   Run();
 }
 
-void Exchange::StartHopped(http::ServerStream& downstream) {
-  hopped_ = true;
-  Begin(downstream);
-  Run();
-}
-
 void Exchange::StartRefused(http::ServerStream& downstream, const Error& error) {
   Begin(downstream);
   RunRefused(error);
@@ -35,31 +30,32 @@ net::Detached Exchange::Run() {
   if (AnswersItself()) co_return co_await AnswerOptions();
   Error failure = Route();
   if (failure.ok()) {
-    std::optional<DemandEntry> demand;  // counted until this scope ends, parked or not
     deadlines_ = DeadlinesOf(downstream_->head(), workload_->policy(), arrival_,
                              hopped_ || context_.options.forward.trusted_hops > 0);
-
-    for (bool again = true; again;) {
-      if (!demand && !workload_->away()) demand.emplace(workload_);
-      Slot slot = context_.admission.TryAcquire(*workload_, avoid_);
-      if (!slot) {
-        Result<Slot> waited = co_await Park();  // while the workload sleeps or is full
-        if (!waited) failure = waited.error();
-        if (waited) slot = std::move(*waited);
+    // Its home may move while it waits, to another proxy or to this one.
+    for (bool moved = true; moved;) {
+      if (workload_->away()) {
+        failure = co_await Hop();
+      } else {
+        const DemandEntry demand(workload_);  // counted until this scope ends, parked or not
+        for (bool again = true; again;) {
+          Slot slot = context_.admission.TryAcquire(*workload_, avoid_);
+          if (!slot) {
+            Result<Slot> waited = co_await Park();  // while the workload sleeps or is full
+            if (!waited) failure = waited.error();
+            if (waited) slot = std::move(*waited);
+          }
+          if (failure.ok()) failure = BeginAttempt(slot);
+          if (!failure.ok()) break;
+          if (!upstream_) failure = co_await Dial(slot);
+          if (upstream_) failure = co_await Forward();  // head, both bodies, trailers
+          again = !failure.ok() && Repeats(failure, slot);
+          upstream_.Release();  // before the slot: whoever gets that finds the connection idle
+          if (again) failure = {};
+        }
       }
-      if (failure.ok()) failure = BeginAttempt(slot);
-      if (!failure.ok()) break;
-      if (hops()) demand.reset();  // its home counts it
-      if (!upstream_) failure = co_await Dial(slot);
-      if (upstream_) failure = co_await Forward();  // head, both bodies, trailers
-      const bool seeks = !failure.ok() && SeeksHome(failure);
-      again = seeks || (!failure.ok() && Repeats(failure, slot));
-      upstream_.Release();  // before the slot: whoever gets that finds the connection idle
-      if (again) failure = {};
-      if (!seeks) continue;
-      slot = {};
-      demand.emplace(workload_);  // nobody else knows of it
-      co_await WaitForHome();
+      moved = failure.kind == ErrorKind::kNotHome && !hopped_;
+      if (moved) failure = {};
     }
     if (!failure.ok()) co_await Refuse(failure);
     co_return;
@@ -102,10 +98,8 @@ Error Exchange::Route() {
       route != nullptr ? context_.admission.WorkloadAt(route->workload) : nullptr;
   if (workload == nullptr) return {ErrorKind::kNoRoute, Side::kLocal, false, "no route"};
   workload_ = WorkloadRef(workload);
-  if (!hopped_) return MayForward(head, context_.options.forward);
-  if (!head.fields.Find(kHopField))
-    return {ErrorKind::kBadRequest, Side::kDownstream, false, "proxies alone are served here"};
-  return {};
+  if (hopped_) return MayHop();
+  return MayForward(head, context_.options.forward);
 }
 
 /// No coroutine itself, so that a parked exchange has one frame less.
@@ -174,23 +168,6 @@ net::Task<bool> Exchange::WaitForPlace(LocalEndpoint& endpoint, TimePoint deadli
   }
 }
 
-/// The home could not be reached or is none any more, and no pod has seen the request: the next
-/// snapshot says who is. Not so where more of the body is gone than can be sent again.
-bool Exchange::SeeksHome(const Error& failure) const {
-  if (!hops() || response_begun_ || body_given_ || !first_.end) return false;
-  if (failure.side != Side::kUpstream || !failure.retry_safe || downstream_->gone()) return false;
-  return context_.shard.now() < std::min(deadlines_.hold, deadlines_.exchange);
-}
-
-net::Task<void> Exchange::WaitForHome() {
-  constexpr Duration kLookAgain = std::chrono::milliseconds(20);
-  context_.stats.hops_again.Add();
-  attempts_ = 0;
-  upload_error_ = {};
-  net::Event pause(context_.shard);
-  co_await pause.Wait(Later(context_.shard.now(), kLookAgain));
-}
-
 /// Sends the request and brings the response back. An error that may be repeated has left nothing
 /// behind. No coroutine itself: a request that goes out whole costs but the frame of its download.
 net::Task<Error> Exchange::Forward() {
@@ -208,19 +185,11 @@ net::Task<Error> Exchange::Forward() {
 net::Task<Error> Exchange::Failed(Error error) { co_return error; }
 
 Step Exchange::SendRequest() {
+  if (hopped_ || hopping_) return SendHopRequest();
   const http::RequestHead& head = downstream_->head();
-  const RemainingTime remaining = deadlines_.Remaining(context_.shard.now());
   http::HeadPatch patch;
-  if (hopped_) {
-    PatchHopped(head, remaining, values_, patch);
-  } else {
-    PatchRequest(head, downstream_->peer(), context_.options.forward, request_id_, remaining,
-                 values_, patch);
-  }
-  if (hops()) {
-    patch.Add(kHopField, "1");
-    context_.stats.hops.Add();
-  }
+  PatchRequest(head, downstream_->peer(), context_.options.forward, request_id_,
+               deadlines_.Remaining(context_.shard.now()), values_, patch);
   return upstream_.stream().TrySendHead(head, patch, first_.data, first_.end);
 }
 
@@ -237,10 +206,10 @@ net::Task<Error> Exchange::ForwardBothWays() {
 /// A slot has been granted: not before is the body read, so only now does `100 Continue` go out.
 /// Sets upstream_ where a connection is idle.
 Error Exchange::BeginAttempt(const Slot& slot) {
+  if (slot.endpoint().spec->hop != hopping_)
+    return {ErrorKind::kNotHome, Side::kLocal, true, "the home has moved"};
   ++attempts_;
   endpoint_ = EndpointRef(&slot.endpoint());
-  // Never a second hop: whoever sent it here looks for its home anew.
-  if (hops() && hopped_) return {ErrorKind::kNotHome, Side::kLocal, true, "home has moved"};
   const Error failure = ReadFirstPiece();
   if (failure.ok() && !repeated_fresh_) upstream_ = context_.pool.TakeIdle(slot.endpoint());
   return failure;
@@ -303,8 +272,8 @@ net::Task<Error> Exchange::Download(TimePoint deadline) {
   for (;;) {
     const Result<const http::ResponseHead*> head = co_await upstream.ReceiveHead(deadline);
     if (!head) co_return Judge(head.error());
-    if (hops() && (*head)->fields.Find("x-rouse-error") == CodeOf(ErrorKind::kNotHome))
-      co_return Error{ErrorKind::kNotHome, Side::kUpstream, true, "no proxy takes itself for home"};
+    if (hopping_ && SaysNotHome(**head))
+      co_return Error{ErrorKind::kNotHome, Side::kUpstream, true, "it is not that one's home"};
     response_begun_ = true;
     if ((*head)->status == 101) co_return co_await Upgrade(**head);
     if ((*head)->status >= 200) {
@@ -318,7 +287,7 @@ net::Task<Error> Exchange::Download(TimePoint deadline) {
 }
 
 void Exchange::PatchAnswer(const http::ResponseHead& head, http::HeadPatch& patch) {
-  if (hops()) return PatchHopped(head, patch);
+  if (hopping_) return PatchHopped(head, patch);
   PatchResponse(head, context_.options.forward, request_id_, values_, patch);
 }
 
@@ -385,7 +354,7 @@ net::Task<Error> Exchange::Upgrade(const http::ResponseHead& head) {
 TimePoint Exchange::ResponseStartBy() const {
   const Duration own = workload_->policy().response_start_timeout;
   Duration timeout = own > Duration::zero() ? own : context_.options.response_start_timeout;
-  if (hops()) timeout += workload_->policy().hold_timeout;  // it may be parked there
+  if (hopping_) timeout += workload_->policy().hold_timeout;  // it may be parked there
   return std::min(deadlines_.exchange, Later(context_.shard.now(), timeout));
 }
 

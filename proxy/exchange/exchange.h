@@ -98,8 +98,13 @@ class Exchange {
   static net::Task<Result<Slot>> NoSlot(Error error);
   net::Task<Error> Dial(const Slot& slot);
   net::Task<bool> WaitForPlace(LocalEndpoint& endpoint, TimePoint deadline);
+
+  net::Task<Error> Hop();
   [[nodiscard]] bool SeeksHome(const Error& failure) const;
   net::Task<void> WaitForHome();
+  [[nodiscard]] Error MayHop() const;
+  [[nodiscard]] Step SendHopRequest();
+  [[nodiscard]] static bool SaysNotHome(const http::ResponseHead& head);
 
   [[nodiscard]] net::Task<Error> Forward();
   [[nodiscard]] Step SendRequest();
@@ -116,7 +121,6 @@ class Exchange {
   void Relay(const http::ResponseHead& head);
   void PatchAnswer(const http::ResponseHead& head, http::HeadPatch& patch);
   [[nodiscard]] TimePoint ResponseStartBy() const;
-  [[nodiscard]] bool hops() const { return endpoint_ && endpoint_->spec->hop; }
   [[nodiscard]] Error Judge(Error error) const;
   [[nodiscard]] bool Repeats(const Error& failure, const Slot& slot);
   void AddColdStartFields(http::HeadPatch& patch);
@@ -155,8 +159,9 @@ class Exchange {
   bool upload_over_ = false;
   bool last_sent_ = false;  ///< the response's end went out with its head
   bool tunnel_ = false;
-  bool hopped_ = false;  ///< came from another proxy
-  bool cut_ = false;     ///< the client's connection is to end without a clean end
+  bool hopped_ = false;   ///< came from another proxy
+  bool hopping_ = false;  ///< goes to another proxy
+  bool cut_ = false;      ///< the client's connection is to end without a clean end
   ValueStore values_;
 };
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proxy/exchange/exchange.h"
+#include "proxy/exchange/hop_headers.h"
 
 namespace rouse::proxy {
 namespace {
@@ -117,7 +118,7 @@ void Exchange::End() {
   status_ = 0;
   attempts_ = 0;
   first_read_ = body_given_ = response_begun_ = repeated_fresh_ = repeating_ = false;
-  upload_over_ = last_sent_ = tunnel_ = hopped_ = cut_ = false;
+  upload_over_ = last_sent_ = tunnel_ = hopped_ = hopping_ = cut_ = false;
   request_id_ = {};
   values_.Clear();
   context_.retire(*this);  // from here on it may run again

@@ -294,20 +294,6 @@ void AddForwardingFields(const http::RequestHead& head, const http::PeerInfo& pe
             trusted ? Appended(fields, HeaderId::kForwarded, element, values) : element);
 }
 
-/// What of the client's deadlines is left to forward.
-void AddRemaining(const RemainingTime& remaining, ValueStore& values, HeadPatch& patch) {
-  if (remaining.grpc > Duration::zero())
-    patch.Add(HeaderId::kGrpcTimeout, GrpcTimeoutText(remaining.grpc, values));
-  if (remaining.request > Duration::zero()) {
-    const auto left = static_cast<uint64_t>(std::max<int64_t>(1, Milliseconds(remaining.request)));
-    patch.Add(HeaderId::kXRequestTimeout, values.Concat({Decimal(left, values), "ms"}));
-  }
-  if (remaining.envoy > Duration::zero())
-    patch.Add(HeaderId::kXEnvoyTimeout,
-              Decimal(static_cast<uint64_t>(std::max<int64_t>(1, Milliseconds(remaining.envoy))),
-                      values));
-}
-
 std::string_view OurVia(http::Version version, std::string_view via, ValueStore& values) {
   const std::string_view received = version == http::Version::kHttp10   ? "1.0 "
                                     : version == http::Version::kHttp11 ? "1.1 "
@@ -408,35 +394,18 @@ void PatchRequest(const http::RequestHead& head, const http::PeerInfo& peer,
   patch.Add(HeaderId::kVia,
             fields.has(HeaderId::kVia) ? Appended(fields, HeaderId::kVia, via, values) : via);
   patch.Add(HeaderId::kXRequestId, request_id);
-  AddRemaining(remaining, values, patch);
+  if (remaining.grpc > Duration::zero())
+    patch.Add(HeaderId::kGrpcTimeout, GrpcTimeoutText(remaining.grpc, values));
+  if (remaining.request > Duration::zero()) {
+    const auto left = static_cast<uint64_t>(std::max<int64_t>(1, Milliseconds(remaining.request)));
+    patch.Add(HeaderId::kXRequestTimeout, values.Concat({Decimal(left, values), "ms"}));
+  }
+  if (remaining.envoy > Duration::zero())
+    patch.Add(HeaderId::kXEnvoyTimeout,
+              Decimal(static_cast<uint64_t>(std::max<int64_t>(1, Milliseconds(remaining.envoy))),
+                      values));
   if (fields.has(HeaderId::kMaxForwards) && head.method == "OPTIONS")
     CountDownMaxForwards(fields, values, patch);
-}
-
-const ForwardPolicy& HoppedPolicy() {
-  static const ForwardPolicy policy{.trusted_hops = 1};
-  return policy;
-}
-
-void PatchHopped(const http::RequestHead& head, const RemainingTime& remaining, ValueStore& values,
-                 http::HeadPatch& patch) {
-  constexpr uint64_t kDrop = kHopByHop | Bit(HeaderId::kContentLength) | Bit(HeaderId::kHost) |
-                             Bit(HeaderId::kExpect) | Bit(HeaderId::kGrpcTimeout) |
-                             Bit(HeaderId::kXRequestTimeout) | Bit(HeaderId::kXEnvoyTimeout);
-  const HeaderMap& fields = head.fields;
-  for (size_t i = 0; i < fields.size(); ++i) {
-    const HeaderId id = fields.id(i);
-    const bool drop = id != HeaderId::kOther ? (kDrop & Bit(id)) != 0
-                                             : StartsWithIgnoreCase(fields.name(i), "x-rouse-");
-    if (drop) patch.Drop(i);
-  }
-  AddRemaining(remaining, values, patch);
-}
-
-void PatchHopped(const http::ResponseHead& head, http::HeadPatch& patch) {
-  const HeaderMap& fields = head.fields;
-  for (size_t i = 0; i < fields.size(); ++i)
-    if (fields.id(i) != HeaderId::kOther && (kHopByHop & Bit(fields.id(i)))) patch.Drop(i);
 }
 
 void PatchResponse(const http::ResponseHead& head, const ForwardPolicy& policy,

@@ -102,17 +102,6 @@ void PatchRequest(const http::RequestHead& head, const http::PeerInfo& peer,
                   const ForwardPolicy& policy, std::string_view request_id,
                   const RemainingTime& remaining, ValueStore& values, http::HeadPatch& patch);
 
-/// By this field a proxy marks what it forwards to a workload's home; it is believed on the
-/// internal port alone, and goes no further.
-inline constexpr std::string_view kHopField = "x-rouse-hop";
-/// What such a request says of its client is believed.
-[[nodiscard]] const ForwardPolicy& HoppedPolicy();
-/// Of what came from another proxy, which has cleaned it and told of its client: as PatchRequest.
-void PatchHopped(const http::RequestHead& head, const RemainingTime& remaining, ValueStore& values,
-                 http::HeadPatch& patch);
-/// Of what the home answered, on its way through: as PatchResponse.
-void PatchHopped(const http::ResponseHead& head, http::HeadPatch& patch);
-
 /// Fills `patch` for the way down. A 101 keeps what names its protocol.
 void PatchResponse(const http::ResponseHead& head, const ForwardPolicy& policy,
                    std::string_view request_id, ValueStore& values, http::HeadPatch& patch);
