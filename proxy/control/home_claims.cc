@@ -60,14 +60,16 @@ bool HomeClaims::SetProxies(const std::vector<Proxy>& listed, TimePoint now) {
   return true;
 }
 
-void HomeClaims::Advance(TimePoint now) {
-  if (advanced_ != kNever && now - advanced_ >= fence_ / 2) ++round_;
+bool HomeClaims::Advance(TimePoint now) {
+  const bool paused = advanced_ != kNever && now - advanced_ >= fence_ / 2;
+  if (paused) ++round_;
   advanced_ = now;
-  std::erase_if(peers_, [&](const auto& entry) {
+  const size_t forgotten = std::erase_if(peers_, [&](const auto& entry) {
     const Peer& peer = entry.second;
     if (peer.listed || now - peer.unlisted_at < fence_) return false;
     return IsSilent(peer, now) || !Owes(peer);
   });
+  return paused || forgotten > 0;
 }
 
 /// Whether it can hold or grant anything. A proxy that was never ready and never claimed has had

@@ -39,7 +39,8 @@ class HomeClaims {
   bool SetProxies(const std::vector<Proxy>& listed, TimePoint now);
   /// Time has passed. After a pause of half a fence others may have taken us for gone: all are
   /// asked anew, and until they have answered nothing is granted.
-  void Advance(TimePoint now);
+  /// True: that is so, or somebody has been forgotten.
+  bool Advance(TimePoint now);
 
   [[nodiscard]] const std::string& self() const { return self_; }
   [[nodiscard]] std::string_view HomeOf(std::string_view key) const {

@@ -11,6 +11,7 @@ namespace {
 /// More than any limit: nothing can be granted beside it.
 constexpr uint32_t kAllSlots = 1u << 20;
 constexpr std::string_view kPath = "/claim";
+constexpr uint32_t kTicksBetween = 20;
 
 uint16_t PortNamed(const k8s::EndpointSlice& slice, const std::string& name) {
   for (const k8s::SlicePort& port : slice.ports)
@@ -92,10 +93,14 @@ void Homes::ReadSlices() {
 
 void Homes::Tick() {
   const TimePoint now = network_.loop().now();
-  claims_.Advance(now);
+  const bool changed = claims_.Advance(now);
   AskWhoIsOwed();
-  Sync();
-  const Duration pause = claims_.Settled(now) ? options_.fence / 10 : options_.ask_every;
+  const bool settled = claims_.Settled(now);
+  quiet_ticks_ = settled && !changed ? quiet_ticks_ + 1 : 0;
+  // The first quiet tick may be a silence that has lasted long enough; now and then what nobody
+  // uses any more is let go.
+  if (quiet_ticks_ % kTicksBetween <= 1) Sync();
+  const Duration pause = settled ? options_.fence / 10 : options_.ask_every;
   timer_ = network_.loop().At(Later(now, pause), [this] { Tick(); });
 }
 
@@ -168,7 +173,8 @@ void Homes::Serve(control::IncomingRequest request,
   claims_.OnClaim(*claim, network_.loop().now());
   Sync();
   wire::HomeClaim answer = claims_.Answer();
-  AddHeld(answer, *claim);
+  // Rather no answer than one that conceals something: that proxy asks again.
+  if (!AddHeld(answer, *claim)) return responder->Respond(503, {}, {});
   responder->Respond(200, {{"content-type", "application/x-protobuf"}}, wire::EncodeClaim(answer));
   if (answer.held.empty()) {
     told_.erase(claim->from);
@@ -177,14 +183,15 @@ void Homes::Serve(control::IncomingRequest request,
   }
 }
 
-void Homes::AddHeld(wire::HomeClaim& answer, const wire::HomeClaim& claim) const {
+bool Homes::AddHeld(wire::HomeClaim& answer, const wire::HomeClaim& claim) const {
   for (const auto& [pod, entry] : entries_) {
     const uint32_t own = access_.in_flight(*entry.slots) - entry.reserved;
     if (own == 0 || HomeAmong(entry.key, claim.members) != claim.from) continue;
-    if (answer.held.size() == wire::kHeldMax) return;
+    if (answer.held.size() == wire::kHeldMax) return false;
     answer.held.push_back(
         {.key = entry.key, .pod_uid = pod.pod_uid, .port = pod.port, .count = own});
   }
+  return true;
 }
 
 bool Homes::HandedOver() const {
@@ -194,10 +201,9 @@ bool Homes::HandedOver() const {
 
 // ---- what may be granted here -------------------------------------------------------------------
 
-uint32_t Homes::ToReserve(const EndpointKey& pod, const Entry& entry) const {
-  const TimePoint now = network_.loop().now();
-  if (!claims_.Grants(entry.key, now)) return kAllSlots;
-  return std::min(kAllSlots, claims_.HeldElsewhere(entry.key, pod, now));
+uint32_t Homes::ToReserve(const EndpointKey& pod, const std::string& key, bool grants) const {
+  if (!grants) return kAllSlots;
+  return std::min(kAllSlots, claims_.HeldElsewhere(key, pod, network_.loop().now()));
 }
 
 void Homes::Sync() {
@@ -208,7 +214,8 @@ void Homes::Sync() {
       at = entries_.erase(at);
       continue;
     }
-    const uint32_t now = ToReserve(pod, entry);
+    const bool grants = claims_.Grants(entry.key, network_.loop().now());
+    const uint32_t now = ToReserve(pod, entry.key, grants);
     if (now != entry.reserved) {
       access_.reserve(*entry.slots, entry.reserved, now);
       freed = freed || now < entry.reserved;
@@ -222,12 +229,13 @@ void Homes::Sync() {
 EndpointSetPtr Homes::Place(std::shared_ptr<EndpointSet> set, const std::string& key) {
   if (set->policy.concurrency_limit == 0) return set;
   if (!claims_.IsHome(key)) return Away(*set, claims_.HomeOf(key));
+  const bool grants = claims_.Grants(key, network_.loop().now());
   for (const Endpoint& endpoint : set->endpoints) {
     if (endpoint.slots == nullptr) continue;
     Entry& entry = entries_[endpoint.key];
     if (entry.slots != endpoint.slots) entry = {.key = key, .slots = endpoint.slots};
     entry.key = key;
-    const uint32_t now = ToReserve(endpoint.key, entry);
+    const uint32_t now = ToReserve(endpoint.key, key, grants);
     if (now != entry.reserved) access_.reserve(*entry.slots, entry.reserved, now);
     if (std::exchange(entry.reserved, now) > now) access_.freed();
   }

@@ -97,8 +97,10 @@ class Homes final : public control::HttpService, private k8s::WatchListener<k8s:
   void Ask(const std::string& name, const Proxy& proxy);
   void OnAnswered(const std::string& name, const absl::Status& status);
   void Sync();
-  [[nodiscard]] uint32_t ToReserve(const EndpointKey& pod, const Entry& entry) const;
-  void AddHeld(wire::HomeClaim& answer, const wire::HomeClaim& claim) const;
+  [[nodiscard]] uint32_t ToReserve(const EndpointKey& pod, const std::string& key,
+                                   bool grants) const;
+  /// False: there are more than an answer holds.
+  [[nodiscard]] bool AddHeld(wire::HomeClaim& answer, const wire::HomeClaim& claim) const;
   [[nodiscard]] EndpointSetPtr Away(const EndpointSet& set, std::string_view home) const;
 
   control::Network& network_;
@@ -117,6 +119,7 @@ class Homes final : public control::HttpService, private k8s::WatchListener<k8s:
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   control::TimerId timer_ = 0;
   bool synced_ = false;
+  uint32_t quiet_ticks_ = 0;  ///< in which nothing could have changed
 };
 
 }  // namespace rouse::proxy

@@ -54,7 +54,7 @@ net::Detached Exchange::Run() {
           if (again) failure = {};
         }
       }
-      moved = failure.kind == ErrorKind::kNotHome && !hopped_;
+      moved = failure.kind == ErrorKind::kNotHome && failure.side == Side::kLocal && !hopped_;
       if (moved) failure = {};
     }
     if (!failure.ok()) co_await Refuse(failure);

@@ -100,7 +100,7 @@ class Exchange {
   net::Task<bool> WaitForPlace(LocalEndpoint& endpoint, TimePoint deadline);
 
   net::Task<Error> Hop();
-  [[nodiscard]] bool SeeksHome(const Error& failure) const;
+  [[nodiscard]] bool SeeksHome(const Error& failure);
   net::Task<void> WaitForHome();
   [[nodiscard]] Error MayHop() const;
   [[nodiscard]] Step SendHopRequest();

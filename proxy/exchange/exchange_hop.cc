@@ -20,18 +20,19 @@ void Exchange::StartHopped(http::ServerStream& downstream) {
 /// for it: never a second hop.
 net::Task<Error> Exchange::Hop() {
   if (hopped_) co_return Error{ErrorKind::kNotHome, Side::kLocal, true, "the home has moved"};
+  // From the first wait on; nobody else knows of it then, and once too often is better than never.
+  std::optional<DemandEntry> waited;
   for (;;) {
     hopping_ = true;
     Error failure;
     bool seeks = false;
-    bool again = false;
     {
       // Its home counts it, as demand and against the limit.
       Slot slot = context_.admission.TryAcquire(*workload_, avoid_);
       if (!slot) {
-        Result<Slot> waited = co_await Park();
-        if (!waited) co_return waited.error();
-        slot = std::move(*waited);
+        Result<Slot> parked = co_await Park();
+        if (!parked) co_return parked.error();
+        slot = std::move(*parked);
       }
       failure = BeginAttempt(slot);
       if (failure.ok()) {
@@ -39,33 +40,42 @@ net::Task<Error> Exchange::Hop() {
         if (!upstream_) failure = co_await Dial(slot);
         if (upstream_) failure = co_await Forward();
         seeks = !failure.ok() && SeeksHome(failure);
-        again = seeks || (!failure.ok() && Repeats(failure, slot));
         upstream_.Release();
       }
     }
-    if (!again) {
-      hopping_ = hopping_ && failure.kind != ErrorKind::kNotHome;
-      co_return failure;
+    // Our own view has changed; what another proxy says is an error, unless it can be sent again.
+    const bool moved = failure.kind == ErrorKind::kNotHome && failure.side == Side::kLocal;
+    if (!seeks && !moved) co_return failure;
+    if (seeks) {
+      if (!waited) waited.emplace(workload_);
+      co_await WaitForHome();
     }
-    if (seeks) co_await WaitForHome();
     hopping_ = false;
     if (!workload_->away())
       co_return Error{ErrorKind::kNotHome, Side::kLocal, true, "the home is here now"};
   }
 }
 
-/// The home could not be reached or is none any more, and no pod has seen the request: the next
-/// snapshot says who is. Not so where more of the body is gone than can be sent again.
-bool Exchange::SeeksHome(const Error& failure) const {
+/// The home could not be reached, is none any more, or died with the request in hand: the next
+/// snapshot says who is. Not so where more of the body is gone than can be sent again; and where a
+/// pod may have seen it, once and only what is idempotent, as everywhere. No budget of repeats
+/// counts here: all that waited at a home look for the next one when it dies.
+bool Exchange::SeeksHome(const Error& failure) {
   if (response_begun_ || body_given_ || !first_.end) return false;
-  if (failure.side != Side::kUpstream || !failure.retry_safe || downstream_->gone()) return false;
-  return context_.shard.now() < std::min(deadlines_.hold, deadlines_.exchange);
+  if (failure.side != Side::kUpstream || downstream_->gone()) return false;
+  if (context_.shard.now() >= std::min(deadlines_.hold, deadlines_.exchange)) return false;
+  if (failure.retry_safe) return true;
+  const Repeat repeat = MayRepeat({.failure = failure,
+                                   .idempotent = http::IsIdempotent(downstream_->head().method),
+                                   .untouched = upstream_ && upstream_.stream().untouched(),
+                                   .repeated_fresh = repeated_fresh_});
+  if (repeat == Repeat::kNo) return false;
+  repeated_fresh_ = true;
+  return true;
 }
 
-/// Meanwhile nobody else knows of it.
 net::Task<void> Exchange::WaitForHome() {
   constexpr Duration kLookAgain = std::chrono::milliseconds(20);
-  const DemandEntry demand(workload_);
   context_.stats.hops_again.Add();
   attempts_ = 0;
   upload_error_ = {};

@@ -12,14 +12,26 @@ from client import Connection
 from cluster import BIN, Cluster, Process, free_port, wait_until
 
 
+class Call:
+    """A request in a pod's hands."""
+    left = False  # its proxy went before it was answered
+
+
 class Pod:
     """An HTTP server that answers after a while, and knows its requests' connections."""
 
     def __init__(self, number, limit, work):
         self.address, self.limit, self.work = f"127.0.2.{number + 1}", limit, work
         self.uid = f"pod-{number}-{random.randrange(1 << 30)}"
-        self.in_flight = self.most = self.served = self.left_running = self.breaches = 0
+        self.served = self.left_running = 0
+        self.running, self.crowds = set(), []  # requests; those that were too many at once
         self.server = self.port = None
+
+    @property
+    def breaches(self):
+        """Moments with more requests than the limit, but for those in which one was a killed proxy's: the pod
+        hears of its end a little later."""
+        return sum(not any(call.left for call in crowd) for crowd in self.crowds)
 
     async def start(self, port):
         self.server = await asyncio.start_server(self.serve, self.address, port)
@@ -40,14 +52,16 @@ class Pod:
             writer.close()
 
     async def answer(self, reader, writer, size):
-        self.in_flight += 1
-        self.most = max(self.most, self.in_flight)
-        self.breaches += self.in_flight > self.limit
+        call = Call()
+        self.running.add(call)
+        if len(self.running) > self.limit:
+            self.crowds.append(list(self.running))
         work = asyncio.ensure_future(asyncio.sleep(self.work()))
         gone = asyncio.ensure_future(reader.read(1))  # nobody sends ahead: a byte or an end means that it has left
         await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-        self.in_flight -= 1
+        self.running.discard(call)
         if gone.done():  # from here on it would be what a killed proxy left running
+            call.left = True
             self.left_running += 1
             work.cancel()
             gone.exception()

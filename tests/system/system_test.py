@@ -200,7 +200,6 @@ class SeveralProxies(unittest.TestCase):
         crowd, pods = run(play())
         self.assertEqual(sum(pod.breaches for pod in pods), 0)
         self.assertEqual(crowd.failures, [])
-        self.assertEqual({pod.most for pod in pods}, {1})
         self.assertGreater(crowd.done, 100)
 
     def test_a_limit_holds_while_proxies_are_killed(self):
