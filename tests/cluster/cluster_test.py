@@ -66,6 +66,8 @@ class Manifests(unittest.TestCase):
             self.assertFalse(may(account, "patch", "", "services"))
 
     def test_pods_are_as_locked_down_as_the_restricted_standard_asks(self):
+        for name in ("rouse-proxy", "rouse-autoscaler"):
+            LAB.settled(name)  # whatever the test before has killed
         for pod in LAB.pods("rouse-proxy", SYSTEM) + LAB.pods("rouse-autoscaler", SYSTEM):
             process = next(p for p in LAB.processes() if p["pod"] == f"{SYSTEM}/{pod['metadata']['name']}")
             with open(f"/proc/{process['pid']}/status", encoding="utf-8") as status:
@@ -284,6 +286,7 @@ class Limits(unittest.TestCase):
                     await each.__aexit__()
             return callers + [late], hops
         callers, hops = asyncio.run(replace())
+        LAB.settled("rouse-proxy")
         self.assertEqual([failure for each in callers for failure in each.failures], [])
         self.assertEqual(sum(hop > 0 for hop in hops), 2, "all but the home forward")
         # Each pod says how many it had at once; two askers in a row seldom meet the same one.
