@@ -124,9 +124,13 @@ absl::Status TakeWorkload(const ConfigNode& node, StaticWorkload* workload) {
   if (const ConfigNode* const tls = node.Find("tls"); tls != nullptr)
     if (const absl::Status status = TakeTls(*tls, &workload->tls); !status.ok()) return status;
   if (const ConfigNode* const protocol = node.Find("protocol"); protocol != nullptr) {
-    if (protocol->text != "http1" && protocol->text != "h2c")
-      return protocol->Error("a protocol is http1 or h2c");
-    if (protocol->text == "h2c") workload->protocol = UpstreamProtocol::kHttp2;
+    const bool http2 = protocol->text == (workload->tls ? "h2" : "h2c");
+    if (protocol->text != "http1" && !http2)
+      return protocol->Error(workload->tls ? "a protocol with tls is http1 or h2"
+                                           : "a protocol is http1 or h2c");
+    workload->protocol = http2 ? UpstreamProtocol::kHttp2 : UpstreamProtocol::kHttp1;
+  } else if (workload->tls) {
+    workload->protocol = UpstreamProtocol::kAgreed;
   }
   return TakePolicy(node, &workload->policy);
 }

@@ -7,8 +7,9 @@
 namespace rouse::net {
 
 Task<Result<std::unique_ptr<Transport>>> TlsConnect(Shard& shard, std::unique_ptr<Transport> below,
-                                                    TlsClientPtr client, TimePoint deadline) {
-  auto tls = std::make_unique<TlsTransport>(shard, std::move(below), std::move(client));
+                                                    TlsClientPtr client, std::string_view protocols,
+                                                    TimePoint deadline) {
+  auto tls = std::make_unique<TlsTransport>(shard, std::move(below), std::move(client), protocols);
   for (;;) {
     const TlsTransport::Step step = tls->Handshake();
     if (step == TlsTransport::Step::kDone) co_return std::unique_ptr<Transport>(std::move(tls));

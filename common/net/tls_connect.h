@@ -6,6 +6,7 @@
 //            kConnectTimeout at the deadline.
 
 #include <memory>
+#include <string_view>
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
@@ -17,9 +18,11 @@ namespace rouse::net {
 
 class Shard;
 
+/// `protocols`: what is offered by ALPN, a length byte before each name; outlives the call.
 [[nodiscard]] Task<Result<std::unique_ptr<Transport>>> TlsConnect(Shard& shard,
                                                                   std::unique_ptr<Transport> below,
                                                                   TlsClientPtr client,
+                                                                  std::string_view protocols,
                                                                   TimePoint deadline);
 
 }  // namespace rouse::net

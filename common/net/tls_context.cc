@@ -168,13 +168,6 @@ absl::StatusOr<std::shared_ptr<const TlsClientContext>> TlsClientContext::Make(
     if (!key || SSL_CTX_use_PrivateKey(context, key.get()) != 1)
       return Bad("our key does not belong to our certificate");
   }
-  const absl::StatusOr<std::string> protocols = WireForm(policy.protocols);
-  if (!protocols.ok()) return protocols.status();
-  // Zero means success here.
-  if (!protocols->empty() &&
-      SSL_CTX_set_alpn_protos(context, reinterpret_cast<const unsigned char*>(protocols->data()),
-                              static_cast<unsigned int>(protocols->size())) != 0)
-    return Bad("the protocols cannot be used");
   InstallClientCallbacks(context);
   ERR_clear_error();
   return std::shared_ptr<const TlsClientContext>(std::move(made));

@@ -83,7 +83,6 @@ struct TlsClientPolicy {
   std::string server_name = {};
   /// One of these must be in the certificate: DNS names, `spiffe://` URIs, IP addresses.
   std::vector<std::string> names = {};
-  std::vector<std::string> protocols = {"http/1.1"};
   bool verify = true;
 };
 

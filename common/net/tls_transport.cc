@@ -82,10 +82,15 @@ TlsTransport::TlsTransport(Shard& shard, std::unique_ptr<Transport> below, TlsSe
   SSL_set_accept_state(tls_);
 }
 
-TlsTransport::TlsTransport(Shard& shard, std::unique_ptr<Transport> below, TlsClientPtr client)
+TlsTransport::TlsTransport(Shard& shard, std::unique_ptr<Transport> below, TlsClientPtr client,
+                           std::string_view protocols)
     : Transport(shard), shard_(shard), below_(std::move(below)), client_(std::move(client)) {
   Attach(client_->get());
   SSL_set_connect_state(tls_);
+  // Zero means success here.
+  if (!protocols.empty())
+    CHECK(SSL_set_alpn_protos(tls_, reinterpret_cast<const unsigned char*>(protocols.data()),
+                              static_cast<unsigned int>(protocols.size())) == 0);
   // RFC 6066 section 3: no address is sent as a name.
   const std::string& name = client_->server_name();
   if (IsHostName(name)) SSL_set_tlsext_host_name(tls_, name.c_str());

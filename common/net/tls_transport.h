@@ -47,7 +47,9 @@ class TlsTransport final : public Transport {
   enum class Step : uint8_t { kDone, kMustWait, kFailed };
 
   TlsTransport(Shard& shard, std::unique_ptr<Transport> below, TlsServerPtr server);
-  TlsTransport(Shard& shard, std::unique_ptr<Transport> below, TlsClientPtr client);
+  /// `protocols`: what is offered by ALPN, a length byte before each name.
+  TlsTransport(Shard& shard, std::unique_ptr<Transport> below, TlsClientPtr client,
+               std::string_view protocols);
   ~TlsTransport() override;
 
   /// Goes on with the handshake as far as it can; kMustWait: when readable() is told, or writable.

@@ -175,7 +175,11 @@ EndpointSetPtr SnapshotBuilder::BuildSet(const ObjectKey& key, const WorkloadVie
       problems_[key] = std::string(tls.status().message());
       set->endpoints.clear();
     }
-    for (Endpoint& endpoint : set->endpoints) endpoint.tls = *tls;
+    for (Endpoint& endpoint : set->endpoints) {
+      endpoint.tls = *tls;
+      if (endpoint.tls && endpoint.protocol == UpstreamProtocol::kHttp1)
+        endpoint.protocol = UpstreamProtocol::kAgreed;
+    }
   } else {
     problems_[key] = std::string(port.status().message());
   }

@@ -123,7 +123,8 @@ net::Task<Error> Exchange::Dial(const Slot& slot) {
   LocalEndpoint& endpoint = slot.endpoint();
   const TimePoint by = std::min(deadlines_.exchange,
                                 Later(context_.shard.now(), context_.options.dial.connect_timeout));
-  if (context_.pool.dialling(endpoint)) {
+  const UpstreamProtocol protocol = ProtocolFor(*endpoint.spec);
+  if (protocol == endpoint.spec->protocol && context_.pool.dialling(endpoint)) {
     upstream_ = co_await context_.pool.JoinDial(endpoint, by);
     if (upstream_) co_return Error{};
   }
@@ -136,7 +137,7 @@ net::Task<Error> Exchange::Dial(const Slot& slot) {
   const Endpoint& spec = *endpoint.spec;
   context_.stats.dials.Add();
   Result<std::unique_ptr<http::ClientConnection>> wire =
-      co_await proxy::Dial(context_.shard, spec, context_.options.dial, by);
+      co_await proxy::Dial(context_.shard, spec, protocol, context_.options.dial, by);
   if (!wire) {
     context_.stats.dial_failures.Add();
     context_.pool.ReturnPlace(endpoint);
@@ -144,8 +145,16 @@ net::Task<Error> Exchange::Dial(const Slot& slot) {
     co_return Judge(wire.error());
   }
   context_.admission.Connected(slot);
+  if (protocol == UpstreamProtocol::kAgreed) endpoint.agreed_http1 = !(*wire)->multiplexes();
   upstream_ = context_.pool.Add(endpoint, std::move(*wire));
   co_return Error{};
+}
+
+/// An upgrade goes by HTTP/1 where the pod leaves us the choice: by HTTP/2 few servers take it.
+UpstreamProtocol Exchange::ProtocolFor(const Endpoint& endpoint) const {
+  const bool choice = endpoint.protocol == UpstreamProtocol::kAgreed;
+  return choice && !downstream_->head().upgrade.empty() ? UpstreamProtocol::kHttp1
+                                                        : endpoint.protocol;
 }
 
 /// The slot is ours, but its connection idles at another shard: that one closes it first (15.6).
@@ -211,7 +220,9 @@ Error Exchange::BeginAttempt(const Slot& slot) {
   ++attempts_;
   endpoint_ = EndpointRef(&slot.endpoint());
   const Error failure = ReadFirstPiece();
-  if (failure.ok() && !repeated_fresh_) upstream_ = context_.pool.TakeIdle(slot.endpoint());
+  const Endpoint& spec = *slot.endpoint().spec;
+  const bool any = !repeated_fresh_ && ProtocolFor(spec) == spec.protocol;
+  if (failure.ok() && any) upstream_ = context_.pool.TakeIdle(slot.endpoint());
   return failure;
 }
 

@@ -97,6 +97,7 @@ class Exchange {
   [[nodiscard]] net::Task<Result<Slot>> Park();
   static net::Task<Result<Slot>> NoSlot(Error error);
   net::Task<Error> Dial(const Slot& slot);
+  [[nodiscard]] UpstreamProtocol ProtocolFor(const Endpoint& endpoint) const;
   net::Task<bool> WaitForPlace(LocalEndpoint& endpoint, TimePoint deadline);
 
   net::Task<Error> Hop();

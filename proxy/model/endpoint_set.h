@@ -26,7 +26,8 @@ class WorkloadSlots;
 enum class EndpointState : uint8_t { kStarting, kReady, kDraining };
 [[nodiscard]] std::string_view NameOf(EndpointState state);
 
-enum class UpstreamProtocol : uint8_t { kHttp1, kHttp2 };
+/// kAgreed: the TLS handshake (ALPN) settles it, HTTP/2 where the pod speaks it, else HTTP/1.
+enum class UpstreamProtocol : uint8_t { kHttp1, kHttp2, kAgreed };
 
 /// Which pod, on which port: what an endpoint is, whatever snapshot it is seen in.
 struct EndpointKey {

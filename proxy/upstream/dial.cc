@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/check.h"
 #include "common/http/h2_client.h"
 #include "common/net/connector.h"
 #include "common/net/event.h"
 #include "common/net/socket_address.h"
 #include "common/net/tls_connect.h"
+#include "common/net/tls_peer.h"
 
 namespace rouse::proxy {
 namespace {
@@ -24,11 +26,27 @@ std::optional<net::SocketAddress> AddressFor(const Endpoint& endpoint, bool othe
 
 using Wire = std::unique_ptr<http::ClientConnection>;
 
+/// What we offer in a TLS handshake (RFC 7301), in the form of the wire.
+std::string_view OfferOf(UpstreamProtocol protocol) {
+  switch (protocol) {
+    case UpstreamProtocol::kHttp1:
+      return "\x08http/1.1";
+    case UpstreamProtocol::kHttp2:
+      return "\x02h2";
+    case UpstreamProtocol::kAgreed:
+      return "\x02h2\x08http/1.1";
+  }
+  UNREACHABLE();
+}
+
 /// The one place upstream that names a protocol. HTTP/2 has shown itself before anything is sent.
 net::Task<Result<Wire>> Speak(net::Shard& shard, std::unique_ptr<net::Transport> transport,
                               UpstreamProtocol protocol, const DialOptions& options,
                               TimePoint deadline) {
-  if (protocol == UpstreamProtocol::kHttp1)
+  const net::TlsPeer* const peer = transport->tls_peer();
+  const bool http2 = protocol == UpstreamProtocol::kHttp2 ||
+                     (protocol == UpstreamProtocol::kAgreed && peer && peer->protocol == "h2");
+  if (!http2)
     co_return Wire(std::make_unique<http::H1Client>(shard, std::move(transport), options.http));
   auto client =
       std::make_unique<http::H2Client>(shard, std::move(transport), options.http, options.http2);
@@ -41,6 +59,7 @@ net::Task<Result<Wire>> Speak(net::Shard& shard, std::unique_ptr<net::Transport>
 
 net::Task<Result<std::unique_ptr<http::ClientConnection>>> Dial(net::Shard& shard,
                                                                 const Endpoint& endpoint,
+                                                                UpstreamProtocol protocol,
                                                                 const DialOptions& options,
                                                                 TimePoint deadline) {
   const TimePoint began = shard.now();
@@ -54,10 +73,10 @@ net::Task<Result<std::unique_ptr<http::ClientConnection>>> Dial(net::Shard& shar
     Result<std::unique_ptr<net::Transport>> transport =
         co_await net::Connect(shard, *address, give_up);
     if (transport && endpoint.tls)
-      transport = co_await net::TlsConnect(shard, std::move(*transport), endpoint.tls, end);
+      transport = co_await net::TlsConnect(shard, std::move(*transport), endpoint.tls,
+                                           OfferOf(protocol), end);
     if (transport) {
-      Result<Wire> wire =
-          co_await Speak(shard, std::move(*transport), endpoint.protocol, options, end);
+      Result<Wire> wire = co_await Speak(shard, std::move(*transport), protocol, options, end);
       co_return wire;
     }
     const Error failure = transport.error();

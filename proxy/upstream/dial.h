@@ -33,7 +33,9 @@ struct DialOptions {
   http::H2Limits http2;
 };
 
+/// `protocol`: the endpoint's own, or kHttp1 where its kAgreed would not do.
 [[nodiscard]] net::Task<Result<std::unique_ptr<http::ClientConnection>>> Dial(
-    net::Shard& shard, const Endpoint& endpoint, const DialOptions& options, TimePoint deadline);
+    net::Shard& shard, const Endpoint& endpoint, UpstreamProtocol protocol,
+    const DialOptions& options, TimePoint deadline);
 
 }  // namespace rouse::proxy

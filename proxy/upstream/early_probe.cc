@@ -111,14 +111,14 @@ net::Task<EarlyProbe::Answer> EarlyProbe::Ask(Endpoint target) {
   const bool grpc = target.probe.kind == ProbeSpec::Kind::kGrpc;
   const UpstreamProtocol asked = grpc ? UpstreamProtocol::kHttp2 : UpstreamProtocol::kHttp1;
   // An httpGet probe speaks HTTP/1, as the kubelet's does, whatever the traffic speaks.
-  const bool same_wire = target.key.port == target.probe.port && target.protocol == asked &&
-                         target.tls == traffic;
+  const bool same_wire =
+      target.key.port == target.probe.port && target.tls == traffic &&
+      (target.protocol == asked || (target.protocol == UpstreamProtocol::kAgreed && !grpc));
   target.key.port = target.probe.port;
-  target.protocol = asked;
   const TimePoint deadline = Later(shard_.now(), target.probe.timeout);
   Answer answer;
   Result<std::unique_ptr<http::ClientConnection>> dialled =
-      co_await Dial(shard_, target, dial_, deadline);
+      co_await Dial(shard_, target, asked, dial_, deadline);
   if (!dialled) co_return answer;
   std::unique_ptr<http::ClientConnection> connection = std::move(*dialled);
   if (target.probe.kind == ProbeSpec::Kind::kTcpSocket) {

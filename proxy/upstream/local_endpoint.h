@@ -31,6 +31,9 @@ struct LocalEndpoint : LocalCounted<LocalEndpoint> {
   /// An early probe has said ready, and Kubernetes has not spoken yet.
   bool probed_ready = false;
 
+  /// What the last handshake with a pod of kAgreed has settled: a connection each, no sharing.
+  bool agreed_http1 = false;
+
   uint32_t connect_failures = 0;
   TimePoint ejected_until{};
 
@@ -40,6 +43,11 @@ struct LocalEndpoint : LocalCounted<LocalEndpoint> {
   /// May new requests go here, ejection aside.
   [[nodiscard]] bool ready() const {
     return !leaving && (spec->state == EndpointState::kReady || probed_ready);
+  }
+  /// A connection to be dialled is expected to carry many requests.
+  [[nodiscard]] bool shares() const {
+    return spec->protocol == UpstreamProtocol::kHttp2 ||
+           (spec->protocol == UpstreamProtocol::kAgreed && !agreed_http1);
   }
   [[nodiscard]] const EndpointKey& key() const { return spec->key; }
 };

@@ -90,8 +90,10 @@ Pool::Lease Pool::TakeIdle(LocalEndpoint& endpoint) {
 
 /// There are few of them: each takes as many streams as it can.
 Pool::Lease Pool::TakeShared(Connections& home) {
+  const void* const identity = home.endpoint->spec->tls.get();
   for (Connection* at = home.all; at != nullptr; at = at->next) {
-    if (at->state == ConnectionState::kDead || at->wire->streams_free() == 0) continue;
+    if (at->state == ConnectionState::kDead || at->identity != identity) continue;
+    if (at->wire->streams_free() == 0) continue;
     if (at->state == ConnectionState::kIdle) LeaveIdle(*at);
     at->state = ConnectionState::kBusy;
     ++at->leases;
@@ -174,7 +176,7 @@ Pool::Connection& Pool::NewConnection(LocalEndpoint& endpoint,
 
 bool Pool::TakePlace(LocalEndpoint& endpoint) {
   const bool counted = endpoint.counted && endpoint.shared;
-  const bool shares = endpoint.spec->protocol == UpstreamProtocol::kHttp2;
+  const bool shares = endpoint.shares();
   if (!counted && !shares) return true;
   if (counted && !endpoint.shared->TryOpen(endpoint.set->policy.concurrency_limit)) return false;
   Connections& home = ConnectionsOf(endpoint);

@@ -1,13 +1,16 @@
-"""h2spec and gRPC interop through rouse-proxy, in front of real pods, warm and from zero. See ../README.md."""
+"""h2spec and gRPC interop through rouse-proxy, in front of real pods: in the clear and over TLS, warm and from zero.
+See ../README.md."""
 
+import contextlib
 import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import xml.etree.ElementTree as tree
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
-from cluster import Cluster, wait_until, workload  # noqa: E402
+from cluster import Cluster, free_port, wait_until, workload  # noqa: E402
 
 H2SPEC_CASES = 146
 H2SPEC_TIMEOUT_SECONDS = 4
@@ -25,6 +28,26 @@ GRPC_POD = {"ports": [{"name": "grpc", "containerPort": 8080}],
             "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1}}
 
 
+def certify(folder):
+    """A certificate for localhost and its key, signed by itself."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+                   cwd=folder, check=True, stderr=subprocess.DEVNULL)
+
+
+@contextlib.contextmanager
+def cluster_with(tls):
+    """A cluster; the port on which its proxy takes requests; where its certificate lies."""
+    with tempfile.TemporaryDirectory(prefix="rouse-conformance-") as folder:
+        certify(folder)
+        port = free_port()
+        flags = ("--listen-tls", f"127.0.0.1:{port}", "--upstream-ca", f"{folder}/cert.pem",
+                 "--tls-certificates", f"{folder}/cert.pem:{folder}/key.pem") if tls else ()
+        with Cluster(proxy_flags=flags) as cluster:
+            yield cluster, port if tls else cluster.proxy_port, pathlib.Path(folder)
+
+
 def add(cluster, name, annotations, command=("sample-hello",), container=None, port="http"):
     deployment, service = workload(name, command=command, annotations=annotations, container=container)
     service["spec"]["ports"][0]["name"] = port
@@ -35,12 +58,12 @@ def add(cluster, name, annotations, command=("sample-hello",), container=None, p
                    f"{name} is not ready")
 
 
-def h2spec(tools, annotations):
-    with Cluster() as cluster:
+def h2spec(tools, annotations, tls=False):
+    with cluster_with(tls) as (cluster, port, _):
         add(cluster, "h2spec", annotations)
         report = cluster.directory / "h2spec.xml"
         subprocess.run([tools / "h2spec", "-S", "-o", str(H2SPEC_TIMEOUT_SECONDS), "-h", "127.0.0.1",
-                        "-p", str(cluster.proxy_port), "-j", report],
+                        "-p", str(port), "-j", report, *(("-t", "-k") if tls else ())],
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=RUN_WITHIN_SECONDS,
                        check=False)
         cases = [(suite.get("id"), case.get("classname"),
@@ -50,15 +73,20 @@ def h2spec(tools, annotations):
     return len(cases) - len(failed), H2SPEC_CASES, failed
 
 
-def grpc(tools, annotations):
+def grpc(tools, annotations, tls=False, pod_tls=False):
     failed = []
-    with Cluster() as cluster:
-        add(cluster, "interop", annotations,
-            ("sh", "-c", f"exec {tools}/interop-server -port $PORT"), GRPC_POD, "grpc")
+    with cluster_with(tls) as (cluster, port, folder):
+        secure = ("-use_tls", "-use_test_ca", "-ca_file", folder / "cert.pem", "-server_host_override", "localhost") if tls else ()
+        files = f"-tls_cert_file {folder}/cert.pem -tls_key_file {folder}/key.pem"
+        serve = f"exec {tools}/interop-server -port $PORT {'-use_tls ' + files if pod_tls else ''}"
+        named = {"rouse.dev/upstream-server-name": "localhost"} if pod_tls else {}
+        # A port that says https leaves it to ALPN whether HTTP/2 is spoken.
+        add(cluster, "interop", {**annotations, **named}, ("sh", "-c", serve), GRPC_POD,
+            "https" if pod_tls else "grpc")
         for case in GRPC_CASES:
             client = subprocess.run(
-                [tools / "interop-client", "-server_host", "127.0.0.1", "-server_port",
-                 str(cluster.proxy_port), "-test_case", case],
+                [tools / "interop-client", "-server_host", "127.0.0.1", "-server_port", str(port),
+                 "-test_case", case, *secure],
                 capture_output=True, text=True, timeout=CASE_WITHIN_SECONDS, check=False)
             if client.returncode != 0:
                 lines = (client.stdout + client.stderr).strip().splitlines() or ["no output"]
@@ -69,8 +97,14 @@ def grpc(tools, annotations):
 SUITES = {
     "h2spec": lambda tools: h2spec(tools, WARM),
     "h2spec-zero": lambda tools: h2spec(tools, HOST),
+    "h2spec-tls": lambda tools: h2spec(tools, WARM, tls=True),
+    "h2spec-tls-zero": lambda tools: h2spec(tools, HOST, tls=True),
     "grpc": lambda tools: grpc(tools, WARM),
     "grpc-zero": lambda tools: grpc(tools, HOST),
+    "grpc-tls": lambda tools: grpc(tools, WARM, tls=True),
+    "grpc-tls-zero": lambda tools: grpc(tools, HOST, tls=True),
+    "grpc-tls-pod": lambda tools: grpc(tools, WARM, tls=True, pod_tls=True),
+    "grpc-tls-pod-zero": lambda tools: grpc(tools, HOST, tls=True, pod_tls=True),
 }
 
 

@@ -33,8 +33,7 @@ TEST_CASE("a request over TLS reaches the pod, which learns of it") {
 TEST_CASE("a client that asks for h2 by ALPN is spoken to in HTTP/2") {
   using namespace net::testing;
   TlsProxyRig rig;
-  TlsWireClient& client =
-      rig.Dial({.server_name = "fn.example", .protocols = {"h2", "http/1.1"}});
+  TlsWireClient& client = rig.Dial({.server_name = "fn.example", .protocols = {"h2", "http/1.1"}});
   client.Send(std::string(kH2Preface) + H2Frame(kSettings, 0, 0, {}) +
               H2Frame(kHeaders, kEndStream | kEndHeaders, 1, Hpack(H2Get())));
   int status = 0;
@@ -237,6 +236,51 @@ TEST_CASE("pods are spoken to by TLS, and must prove who they are") {
   // Each came with other rules, so none took the connection of the one before.
   CHECK(rig.sample().stats.pool_reuses.value == 0);
   CHECK(pod.sample().stats.tls_13.value + pod.sample().stats.tls_12.value >= 3);
+}
+
+TEST_CASE("a pod that leaves it to ALPN is spoken to in HTTP/2, by what it takes otherwise") {
+  const bool takes_h2 = GENERATE(true, false);
+  net::TlsServerPolicy offers;
+  if (!takes_h2) offers.protocols = {"http/1.1"};
+  TlsProxyRig pod(offers);
+  ProxyRig rig;
+  const auto rules = net::TlsClientContext::Make({.verify = false});
+  REQUIRE(rules.ok());
+  rig.view().workloads[0].endpoints = {"127.0.0.1:" + std::to_string(pod.tls_port())};
+  rig.view().workloads[0].tls = *rules;
+  rig.view().workloads[0].protocol = UpstreamProtocol::kAgreed;
+  rig.Publish();
+  const auto ask = [&](std::string_view bytes, size_t clients) {
+    std::vector<WireClient*> all;
+    for (size_t i = 0; i < clients; ++i) {
+      all.push_back(&rig.Connect());
+      all.back()->Send(bytes);
+    }
+    CHECK(rig.RunUntil([&] {
+      pod.Step();
+      return std::all_of(all.begin(), all.end(),
+                         [](const WireClient* each) { return each->responses() == 1; });
+    }));
+    return all.back()->received();
+  };
+  const std::string get = "GET / HTTP/1.1\r\nHost: fn.example\r\n\r\n";
+  CHECK(Has(ask(get, 8), "HTTP/1.1 200"));
+  CHECK(pod.upstream().requests().size() == 8);
+  const uint64_t before = pod.sample().stats.connections.value;
+  CHECK((before == 1) == takes_h2);
+  // By HTTP/2 few pods take an upgrade, by HTTP/1 all may.
+  pod.upstream().SetAnswer([](const FakeRequest&) {
+    return net::testing::FakeAnswer{
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+        net::testing::FakeAnswer::After::kEcho};
+  });
+  CHECK(Has(ask("GET /ws HTTP/1.1\r\nHost: fn.example\r\nConnection: Upgrade\r\n"
+                "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                1),
+            "HTTP/1.1 101"));
+  CHECK(pod.sample().stats.connections.value == before + 1);
 }
 
 /// A pod that is starting, whose readiness probe is by https.

@@ -14,20 +14,23 @@ struct Outcome {
   std::optional<Result<std::unique_ptr<Transport>>> result;
 };
 
-Task<void> ConnectInto(Shard& shard, SocketAddress to, TlsClientPtr client, TimePoint deadline,
-                       Outcome& outcome) {
+Task<void> ConnectInto(Shard& shard, SocketAddress to, TlsClientPtr client,
+                       std::string_view protocols, TimePoint deadline, Outcome& outcome) {
   Result<std::unique_ptr<Transport>> below = co_await Connect(shard, to, deadline);
   if (!below) co_return;
-  outcome.result = co_await TlsConnect(shard, std::move(*below), std::move(client), deadline);
+  outcome.result =
+      co_await TlsConnect(shard, std::move(*below), std::move(client), protocols, deadline);
 }
 
 /// Empty where the handshake succeeds, else the error's code.
-std::string Failure(TlsRig& rig, const TlsClientPolicy& policy) {
+std::string Failure(TlsRig& rig, const TlsClientPolicy& policy,
+                    std::string_view protocols = "\x08http/1.1") {
   auto client = TlsClientContext::Make(policy);
   REQUIRE(client.ok());
   Outcome outcome;
   Shard& shard = rig.loopback().shard();
-  Detach(ConnectInto(shard, rig.loopback().address(), *client, rig.loopback().soon(), outcome));
+  Detach(ConnectInto(shard, rig.loopback().address(), *client, protocols, rig.loopback().soon(),
+                     outcome));
   while (!outcome.result) rig.Step();
   if (outcome.result->has_value()) return {};
   CHECK(outcome.result->error().retry_safe);
@@ -63,15 +66,18 @@ TEST_CASE("we show our certificate to a pod that asks, and speak what both speak
   TlsClientPolicy policy{.certificate_pem = me.chain_pem,
                          .key_pem = me.key_pem,
                          .server_name = "a.example",
-                         .protocols = {"http/1.1"},
                          .verify = false};
   CHECK(Failure(rig, policy).empty());
   CHECK(rig.Until([&] { return rig.last().transport->tls_peer() != nullptr; }));
   CHECK(rig.last().transport->tls_peer()->protocol == "http/1.1");
   CHECK(rig.last().transport->tls_peer()->server_name == "a.example");
   CHECK_FALSE(rig.last().transport->tls_peer()->client_certificate.empty());
-  policy.protocols = {"ftp"};
-  CHECK(Failure(rig, policy) == "upstream_tls_failed");
+  CHECK(Failure(rig, policy, "\x08http/1.1\x02h2").empty());
+  CHECK(rig.Until([&] { return rig.last().transport->tls_peer() != nullptr; }));
+  CHECK(rig.last().transport->tls_peer()->protocol == "h2");
+  CHECK(Failure(rig, policy,
+                "\x03"
+                "ftp") == "upstream_tls_failed");
   policy.key_pem = ours.Issue({}).key_pem;
   CHECK_FALSE(TlsClientContext::Make(policy).ok());
 }
@@ -83,7 +89,7 @@ TEST_CASE("a pod that says nothing is given up at the deadline") {
   Outcome outcome;
   testing::Loopback silent;
   Shard& shard = silent.shard();
-  Detach(ConnectInto(shard, silent.address(), *client,
+  Detach(ConnectInto(shard, silent.address(), *client, {},
                      Later(shard.now(), std::chrono::milliseconds(30)), outcome));
   REQUIRE(silent.RunUntil([&] { return outcome.result.has_value(); }));
   REQUIRE(outcome.result->has_error());

@@ -149,7 +149,7 @@ TEST_CASE("a long body passes a wire that splits and delays, its end with it") {
         options.from_second = {.split = true, .delay_most = std::chrono::milliseconds(2)};
     auto pipe = testing::PipeTransport::Make(shard, shard, options);
     TlsTransport sends(shard, std::move(pipe.first), std::make_shared<TlsServer>(server));
-    TlsTransport receives(shard, std::move(pipe.second), client);
+    TlsTransport receives(shard, std::move(pipe.second), client, {});
     std::string out;
     bool ok = false;
     bool ended = false;

@@ -285,6 +285,7 @@ TEST_CASE("TLS towards pods follows the port and the annotations, and stays the 
   SnapshotOptions options;
   options.upstream_tls.ca_pem = authority.pem();
   Cluster cluster(std::move(options));
+  std::optional<UpstreamProtocol> spoken;
   const auto tls = [&](const std::string& port, const std::string& protocol,
                        const std::string& wanted) {
     k8s::Service service = cluster.Service("hello", 1);
@@ -298,14 +299,19 @@ TEST_CASE("TLS towards pods follows the port and the annotations, and stays the 
     cluster.view.slices().OnUpsert(slice);
     const SnapshotPtr snapshot = cluster.Build();
     const EndpointSet& set = cluster.SetOf(snapshot, "hello");
+    if (!set.endpoints.empty()) spoken = set.endpoints[0].protocol;
     return set.endpoints.empty() ? std::nullopt : std::optional(set.endpoints[0].tls);
   };
   CHECK(*tls("http", "", "") == nullptr);
+  CHECK(spoken == UpstreamProtocol::kHttp1);
   CHECK(*tls("https", "", "off") == nullptr);
   const net::TlsClientPtr by_name = *tls("https", "", "");
   REQUIRE(by_name != nullptr);
   CHECK(by_name->verify());
   CHECK(by_name->server_name() == "hello.default.svc");
+  CHECK(spoken == UpstreamProtocol::kAgreed);
+  CHECK(*tls("grpc", "", "verify") == by_name);
+  CHECK(spoken == UpstreamProtocol::kHttp2);
   CHECK(*tls("web", "https", "") == by_name);
   CHECK(*tls("http", "", "verify") == by_name);
   REQUIRE(*tls("https", "", "insecure") != nullptr);

@@ -20,7 +20,7 @@ const DialOptions kDefaults;
 net::Task<void> DialInto(net::Shard& shard, Endpoint endpoint, const DialOptions& options,
                          TimePoint deadline, Outcome& outcome) {
   Result<std::unique_ptr<http::ClientConnection>> dialled =
-      co_await Dial(shard, endpoint, options, deadline);
+      co_await Dial(shard, endpoint, endpoint.protocol, options, deadline);
   outcome.emplace(std::move(dialled));
 }
 
