@@ -1,5 +1,5 @@
-"""h2spec and gRPC interop through rouse-proxy, in front of real pods: in the clear and over TLS, warm and from zero.
-See ../README.md."""
+"""h2spec, gRPC interop and Autobahn's WebSocket cases through rouse-proxy, in front of real pods: in the clear and over
+TLS, warm and from zero. See ../README.md."""
 
 import contextlib
 import pathlib
@@ -9,7 +9,9 @@ import sys
 import tempfile
 import xml.etree.ElementTree as tree
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "system"), str(HERE / "websocket")]
+import autobahn  # noqa: E402
 from cluster import Cluster, free_port, wait_until, workload  # noqa: E402
 
 H2SPEC_CASES = 146
@@ -24,8 +26,8 @@ GRPC_CASES = (
 HOST = {"rouse.dev/hosts": "127.0.0.1,localhost"}
 # Both suites pause; what is to stay warm must not fall asleep meanwhile.
 WARM = {**HOST, "autoscaling.knative.dev/min-scale": "1"}
-GRPC_POD = {"ports": [{"name": "grpc", "containerPort": 8080}],
-            "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1}}
+POD_BY_PORT = {"ports": [{"name": "port", "containerPort": 8080}],
+               "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1}}
 
 
 def certify(folder):
@@ -81,7 +83,7 @@ def grpc(tools, annotations, tls=False, pod_tls=False):
         serve = f"exec {tools}/interop-server -port $PORT {'-use_tls ' + files if pod_tls else ''}"
         named = {"rouse.dev/upstream-server-name": "localhost"} if pod_tls else {}
         # A port that says https leaves it to ALPN whether HTTP/2 is spoken.
-        add(cluster, "interop", {**annotations, **named}, ("sh", "-c", serve), GRPC_POD,
+        add(cluster, "interop", {**annotations, **named}, ("sh", "-c", serve), POD_BY_PORT,
             "https" if pod_tls else "grpc")
         for case in GRPC_CASES:
             client = subprocess.run(
@@ -92,6 +94,12 @@ def grpc(tools, annotations, tls=False, pod_tls=False):
                 lines = (client.stdout + client.stderr).strip().splitlines() or ["no output"]
                 failed.append(f"{case}: {re.sub(r'^[0-9/: ]+', '', lines[-1])[:160]}")
     return len(GRPC_CASES) - len(failed), len(GRPC_CASES), failed
+
+
+def websocket(tools, annotations, over_http2=False):
+    with Cluster() as cluster:
+        add(cluster, "echo", annotations, autobahn.echo_command(tools), POD_BY_PORT)
+        return autobahn.run(tools, cluster, over_http2)
 
 
 SUITES = {
@@ -105,12 +113,19 @@ SUITES = {
     "grpc-tls-zero": lambda tools: grpc(tools, HOST, tls=True),
     "grpc-tls-pod": lambda tools: grpc(tools, WARM, tls=True, pod_tls=True),
     "grpc-tls-pod-zero": lambda tools: grpc(tools, HOST, tls=True, pod_tls=True),
+    "websocket": lambda tools: websocket(tools, WARM),
+    "websocket-zero": lambda tools: websocket(tools, HOST),
+    "websocket-h2": lambda tools: websocket(tools, WARM, over_http2=True),
+    "websocket-h2-zero": lambda tools: websocket(tools, HOST, over_http2=True),
 }
 
 
 def main():
     tools = pathlib.Path(sys.argv[1])
     wanted = sys.argv[2:] or list(SUITES)
+    if wanted == ["--list"]:
+        print("\n".join(SUITES))
+        return 0
     good = True
     for name in wanted:
         passed, of, failed = SUITES[name](tools)
