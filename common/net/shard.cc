@@ -54,8 +54,9 @@ bool Shard::Turn(Duration wait) {
   const size_t messages = inbox_->Run();
   const bool more = timers_.Advance(now_, kTimersPerTurn);
   const bool ran = RunReady();
-  if (turn_ends_ != nullptr) RunTurnEnds();
-  return events > 0 || messages > 0 || more || timers_.fired() != fired || ran;
+  const bool ends = turn_ends_ != nullptr;
+  if (ends) RunTurnEnds();
+  return events > 0 || messages > 0 || more || timers_.fired() != fired || ran || ends;
 }
 
 /// Waits for events, at most until the next timer; not at all where something is to be done

@@ -1,6 +1,7 @@
 #include "proxy/downstream/handshake_pacer.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace rouse::proxy {
 
@@ -11,8 +12,7 @@ void HandshakePacer::Add(Waiter& waiter) {
   waiter.previous_ = last_;
   (last_ != nullptr ? last_->next_ : first_) = &waiter;
   last_ = &waiter;
-  // The next turn: a deadline in the past is not rounded up to a whole tick.
-  if (++waiting_ == 1) timer_.Arm(shard_.timers(), shard_.now());
+  if (++waiting_ == 1 && !timer_.armed()) Queue();
 }
 
 void HandshakePacer::Remove(Waiter& waiter) {
@@ -23,32 +23,35 @@ void HandshakePacer::Remove(Waiter& waiter) {
   --waiting_;
 }
 
-bool HandshakePacer::MayRun(Duration other) {
-  const auto earned = std::chrono::duration_cast<Duration>(other * kShare);
+bool HandshakePacer::MayRun(TimePoint now, bool busy) {
+  const auto earned = std::chrono::duration_cast<Duration>((now - credited_) * kShare);
   credit_ = std::min<Duration>(kCreditMost, credit_ + earned);
-  return other < kQuiet || credit_ > Duration::zero();
+  credited_ = now;
+  return !busy || credit_ > Duration::zero();
 }
 
-void HandshakePacer::Spend(Duration cost) {
-  credit_ = std::max<Duration>(-kCreditMost, credit_ - cost);
+/// Requests begun since the last step, or long work of another kind in this turn.
+bool HandshakePacer::Busy(TimePoint now) {
+  const uint64_t requests = stats_.pool_reuses.value + stats_.dials.value;
+  const bool more = std::exchange(requests_, requests) != requests;
+  return more || now - shard_.now() >= kQuiet;
 }
 
-void HandshakePacer::OnTimer(void* self) { static_cast<HandshakePacer*>(self)->Run(); }
+void HandshakePacer::OnTimer(void* self) { static_cast<HandshakePacer*>(self)->Queue(); }
 
-void HandshakePacer::Run() {
+void HandshakePacer::OnTurnEnd() {
   if (first_ == nullptr) return;  // all that waited have gone
-  TimePoint start = shard_.clock().now();
-  if (MayRun(start - shard_.now())) {
-    do {
-      Waiter& waiter = *first_;
-      Remove(waiter);
-      waiter.OnTurn();
-      const TimePoint end = shard_.clock().now();
-      Spend(end - start);
-      start = end;
-    } while (first_ != nullptr && credit_ > Duration::zero());
+  const TimePoint start = shard_.clock().now();
+  const bool busy = Busy(start);
+  if (!MayRun(start, busy)) {
+    const auto wait = std::chrono::duration_cast<Duration>(-credit_ / kShare);
+    return timer_.Arm(shard_.timers(), Later(start, wait));
   }
-  if (first_ != nullptr) timer_.Arm(shard_.timers(), shard_.now());
+  Waiter& waiter = *first_;
+  Remove(waiter);
+  waiter.OnTurn();
+  if (busy) Spend(shard_.clock().now() - start);
+  if (first_ != nullptr) Queue();
 }
 
 }  // namespace rouse::proxy

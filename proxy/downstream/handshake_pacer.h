@@ -1,25 +1,26 @@
 #pragma once
-// What:      HandshakePacer, gives handshakes their turn: in order of arrival, and while there is
-//            other work no more than their share of the time, since one costs as much as a hundred
-//            requests.
+// What:      HandshakePacer, gives handshakes their turn: in order of arrival, one step at the end
+//            of a turn, and while there is other work no more than their share of the time, since
+//            one costs as much as a hundred requests.
 // Owner:     Sessions. One shard.
-// Limits:    kShare of the time that other work takes; always one step in a turn without any.
-// Invariant: a waiter is in the list at most once; a turn may destroy it.
+// Limits:    kShare of all time while other work comes between two steps; without any, all of it.
+// Invariant: a waiter is in the list at most once; a step may destroy it.
 
 #include "common/base/clock.h"
 #include "common/net/shard.h"
 #include "common/net/timer_wheel.h"
+#include "proxy/telemetry/shard_stats.h"
 
 namespace rouse::proxy {
 
-class HandshakePacer {
+class HandshakePacer final : private net::TurnEnd {
  public:
-  /// Handshakes get this part of what other work takes: 3 / 7 leaves that 70 of 100.
-  static constexpr double kShare = 3.0 / 7.0;
-  /// A turn whose other work was shorter is taken for an idle one.
+  /// With what accepting and closing cost beside the steps, 70 of 100 are left to what stands.
+  static constexpr double kShare = 0.25;
+  /// Other work so long in a turn is work, also where it began no request: bodies, say.
   static constexpr Duration kQuiet = std::chrono::microseconds(50);
-  /// The most that can be saved up, or owed.
-  static constexpr Duration kCreditMost = std::chrono::milliseconds(5);
+  /// The most that can be saved up.
+  static constexpr Duration kCreditMost = std::chrono::milliseconds(1);
 
   class Waiter {
    public:
@@ -35,25 +36,31 @@ class HandshakePacer {
     bool waits_ = false;
   };
 
-  explicit HandshakePacer(net::Shard& shard) : shard_(shard), timer_(&OnTimer, this) {}
+  HandshakePacer(net::Shard& shard, const ShardStats& stats)
+      : net::TurnEnd(shard), shard_(shard), stats_(stats), timer_(&OnTimer, this) {}
 
   void Add(Waiter& waiter);
   void Remove(Waiter& waiter);
   [[nodiscard]] size_t waiting() const { return waiting_; }
 
-  /// Whether a step may run after `other` spent on other work in this turn; and what it cost.
-  [[nodiscard]] bool MayRun(Duration other);
-  void Spend(Duration cost);
+  /// Whether a step may run at `now`, `busy` where other work came since the last one; and what it
+  /// cost.
+  [[nodiscard]] bool MayRun(TimePoint now, bool busy);
+  void Spend(Duration cost) { credit_ -= cost; }
 
  private:
   static void OnTimer(void* self);
-  void Run();
+  void OnTurnEnd() override;
+  [[nodiscard]] bool Busy(TimePoint now);
 
   net::Shard& shard_;
+  const ShardStats& stats_;
   net::Timer timer_;
   Waiter* first_ = nullptr;
   Waiter* last_ = nullptr;
   size_t waiting_ = 0;
+  uint64_t requests_ = 0;  ///< as of the last step
+  TimePoint credited_{};   ///< until when time has been credited
   Duration credit_{};
 };
 

@@ -121,7 +121,11 @@ void Session::OnConnectionClosed() { sessions_.Remove(*this); }
 
 Sessions::Sessions(net::Shard& shard, const SessionOptions& options, ExchangePool& exchanges,
                    ShardStats& stats)
-    : shard_(shard), options_(options), exchanges_(exchanges), stats_(stats), pacer_(shard) {}
+    : shard_(shard),
+      options_(options),
+      exchanges_(exchanges),
+      stats_(stats),
+      pacer_(shard, stats) {}
 
 Sessions::~Sessions() {
   while (oldest_ != nullptr) Remove(*oldest_);

@@ -28,7 +28,8 @@ struct Step final : HandshakePacer::Waiter {
 struct Room {
   SimClock clock;
   net::testing::SimShards shards{clock, 1, 1};
-  HandshakePacer pacer{shards.shard()};
+  ShardStats stats;
+  HandshakePacer pacer{shards.shard(), stats};
   std::vector<int> order;
 };
 
@@ -55,41 +56,70 @@ TEST_CASE("a turn that nobody waits for any more is no turn") {
   CHECK(room.order.empty());
 }
 
-TEST_CASE("an idle shard gives handshakes all it has") {
+TEST_CASE("a step runs in the turn that brings it, not at the next tick of the clock") {
   Room room;
-  for (int i = 0; i < 1000; ++i) {
-    CHECK(room.pacer.MayRun(microseconds(10)));
-    room.pacer.Spend(milliseconds(1));
-  }
+  Step one(room.pacer, room.order, 1, 2);
+  room.pacer.Add(one);
+  (void)room.shards.shard().Turn(Duration::zero());
+  CHECK(room.order.size() == 1);
+  (void)room.shards.shard().Turn(Duration::zero());
+  CHECK(room.order.size() == 2);
 }
 
-TEST_CASE("a busy shard gives them three tenths, however long each one takes") {
-  for (const Duration cost : {Duration(microseconds(80)), Duration(milliseconds(1))}) {
+TEST_CASE("an idle shard gives handshakes all it has") {
+  Room room;
+  TimePoint now = room.clock.now();
+  for (int i = 0; i < 1000; ++i) {
+    CHECK(room.pacer.MayRun(now, false));
+    now += milliseconds(1);
+  }
+  CHECK(room.pacer.MayRun(now, true));  // and what that cost is not owed
+}
+
+TEST_CASE("a busy shard gives them a quarter, however long each one takes") {
+  for (const Duration cost : {Duration(microseconds(80)), Duration(milliseconds(2))}) {
     Room room;
-    Duration other{};
+    TimePoint now = room.clock.now();
+    const TimePoint begin = now;
     Duration handshakes{};
-    for (int turn = 0; turn < 10000; ++turn) {
-      constexpr Duration kTurn = microseconds(600);
-      other += kTurn;
-      if (!room.pacer.MayRun(kTurn)) continue;
+    while (now - begin < std::chrono::seconds(2)) {
+      now += microseconds(100);
+      if (!room.pacer.MayRun(now, true)) continue;
       room.pacer.Spend(cost);
+      now += cost;
       handshakes += cost;
     }
     const double share =
-        static_cast<double>(handshakes.count()) / static_cast<double>((other + handshakes).count());
-    CHECK(share <= 0.31);
-    if (cost > microseconds(300)) CHECK(share > 0.25);
+        static_cast<double>(handshakes.count()) / static_cast<double>((now - begin).count());
+    CHECK(share <= 0.26);
+    CHECK(share > 0.2);
   }
 }
 
-TEST_CASE("what was saved up or is owed stays bounded") {
+TEST_CASE("a busy shard's handshakes wait for their share, an idle one's do not") {
   Room room;
-  for (int i = 0; i < 100; ++i) (void)room.pacer.MayRun(milliseconds(100));
-  room.pacer.Spend(HandshakePacer::kCreditMost + milliseconds(1));
-  CHECK_FALSE(room.pacer.MayRun(microseconds(60)));
-  room.pacer.Spend(std::chrono::hours(1));
-  CHECK_FALSE(room.pacer.MayRun(microseconds(100)));
-  CHECK(room.pacer.MayRun(milliseconds(20)));
+  Step one(room.pacer, room.order, 1, 1);
+  room.clock.Advance(milliseconds(10));
+  CHECK(room.pacer.MayRun(room.clock.now(), true));
+  room.pacer.Spend(HandshakePacer::kCreditMost + milliseconds(3));  // twelve to be waited
+  const bool busy = GENERATE(true, false);
+  if (busy) room.stats.pool_reuses.Add();
+  room.pacer.Add(one);
+  (void)room.shards.shard().Turn(Duration::zero());
+  CHECK(room.order.empty() == busy);
+  room.shards.Advance(milliseconds(11));
+  CHECK(room.order.empty() == busy);
+  room.shards.Advance(milliseconds(3));
+  CHECK(room.order.size() == 1);
+}
+
+TEST_CASE("what was saved up stays bounded") {
+  Room room;
+  TimePoint now = room.clock.now() + std::chrono::hours(1);
+  CHECK(room.pacer.MayRun(now, true));
+  room.pacer.Spend(HandshakePacer::kCreditMost + microseconds(30));
+  CHECK_FALSE(room.pacer.MayRun(now + microseconds(119), true));
+  CHECK(room.pacer.MayRun(now + microseconds(122), true));
 }
 
 }  // namespace
