@@ -7,8 +7,7 @@
 namespace rouse::http {
 
 H2ClientStream::H2ClientStream(H2StreamOwner& connection, const H1BodyLimits& limits)
-    : H2Stream(connection, H2Codec::kNoStream, Side::kUpstream, limits),
-      head_event_(connection.shard()) {}
+    : H2Stream(connection, H2Codec::kNoStream, Side::kUpstream, limits) {}
 
 Step H2ClientStream::TrySendHead(const RequestHead& head, const HeadPatch& patch,
                                  std::string_view first, bool end) {
@@ -55,11 +54,11 @@ void H2ClientStream::TakeHead(const H2Block& block) {
   if (error.ok() && status < 200) {
     if (status == 101)
       error = {ErrorKind::kUpstreamProtocol, Side::kUpstream, false, "a 101 over HTTP/2"};
-    if (early_ == nullptr) early_ = std::make_unique<std::deque<Received>>();
-    if (early_->size() >= kInformationalMax)
+    if (early_ == nullptr) early_ = std::make_unique<Early>();
+    if (early_->waiting.size() >= kInformationalMax)
       error = {ErrorKind::kUpstreamProtocol, Side::kUpstream, false, "too many 1xx responses"};
     // A 100 answers an Expect that was never forwarded: the client has had its own.
-    if (error.ok() && status != 100) early_->push_back(std::move(received));
+    if (error.ok() && status != 100) early_->waiting.push_back(std::move(received));
   } else if (error.ok()) {
     final_head_ = true;
     received_ = std::move(received);
@@ -72,19 +71,22 @@ void H2ClientStream::TakeHead(const H2Block& block) {
     }
   }
   if (!error.ok()) return Fail(error);
-  if (head_event_.waiting()) head_event_.Signal();
+  if (head_event_ != nullptr) head_event_->Signal();
 }
 
 net::Task<Result<const ResponseHead*>> H2ClientStream::ReceiveHead(TimePoint deadline) {
   for (;;) {
-    if (early_ != nullptr && !early_->empty()) {
-      current_early_ = std::move(early_->front());
-      early_->pop_front();
-      co_return &current_early_.head;
+    if (early_ != nullptr && !early_->waiting.empty()) {
+      early_->current = std::move(early_->waiting.front());
+      early_->waiting.pop_front();
+      co_return &early_->current.head;
     }
     if (final_head_) co_return &received_.head;
     if (!error_.ok()) co_return error_;
-    const net::Wake why = co_await head_event_.Wait(deadline);
+    net::Event arrived(connection_.shard());
+    head_event_ = &arrived;
+    const net::Wake why = co_await arrived.Wait(deadline);
+    head_event_ = nullptr;
     if (why == net::Wake::kDeadline && !touched_ && error_.ok())
       Fail({ErrorKind::kResponseStartTimeout, Side::kUpstream, false, "no response in time"});
     if (why == net::Wake::kDeadline && !final_head_ && error_.ok())
@@ -96,7 +98,7 @@ void H2ClientStream::Fail(const Error& error) {
   if (error_.ok()) error_ = error;
   reader_.Fail(error);
   writer_.Fail(error);
-  if (head_event_.waiting()) head_event_.Signal();
+  if (head_event_ != nullptr) head_event_->Signal();
 }
 
 /// The pod reset the stream, or the connection is gone.

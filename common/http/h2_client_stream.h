@@ -43,9 +43,14 @@ class H2ClientStream final : public ClientStream, public H2Stream {
   };
   void Fail(const Error& error);
 
-  net::Event head_event_;
-  std::unique_ptr<std::deque<Received>> early_;  ///< 1xx, not handed out yet
-  Received current_early_;
+  /// Of 1xx heads; few streams have any.
+  struct Early {
+    std::deque<Received> waiting;  ///< not handed out yet
+    Received current;
+  };
+
+  net::Event* head_event_ = nullptr;  ///< in the frame of the ReceiveHead that waits
+  std::unique_ptr<Early> early_;
   Received received_;
   std::string accept_;  ///< what answers the client's Sec-WebSocket-Key
   Error error_;

@@ -14,7 +14,7 @@ constexpr size_t kProgressBytes = 1024;
 
 H2BodyReader::H2BodyReader(H2Stream& stream, net::Shard& shard, Side side,
                            const H1BodyLimits& limits)
-    : stream_(stream), shard_(shard), side_(side), limits_(limits), arrived_(shard) {}
+    : stream_(stream), shard_(shard), side_(side), limits_(limits) {}
 
 bool H2BodyReader::buffered() const {
   return front_.end - front_.begin > in_hand_ || !more_.empty();
@@ -38,18 +38,23 @@ void H2BodyReader::Deliver(std::string_view bytes) {
     back->end += part;
     bytes.remove_prefix(part);
   }
-  if (arrived_.waiting()) arrived_.Signal();
+  if (arrived_ != nullptr) arrived_->Signal();
+}
+
+void H2BodyReader::DeliverTrailers(const H2Block& block) {
+  if (!trailers_) trailers_ = std::make_unique<H2Trailers>();
+  ReadTrailers(block, trailers_->bytes, trailers_->fields);
 }
 
 void H2BodyReader::DeliverEnd() {
   ended_ = true;
-  if (arrived_.waiting()) arrived_.Signal();
+  if (arrived_ != nullptr) arrived_->Signal();
 }
 
 void H2BodyReader::Fail(const Error& error) {
   if (!error_.ok()) return;
   error_ = error;
-  if (arrived_.waiting()) arrived_.Signal();
+  if (arrived_ != nullptr) arrived_->Signal();
 }
 
 size_t H2BodyReader::Compact() {
@@ -120,7 +125,10 @@ net::Task<Result<Piece>> H2BodyReader::Read(TimePoint deadline) {
     if (step == Step::kDone) co_return piece;
     if (step == Step::kFailed) co_return error_;
     const TimePoint begin = shard_.now();
-    const net::Wake why = co_await arrived_.Wait(WaitEnd(deadline));
+    net::Event arrived(shard_);
+    arrived_ = &arrived;
+    const net::Wake why = co_await arrived.Wait(WaitEnd(deadline));
+    arrived_ = nullptr;
     waited_ += shard_.now() - begin;
     const bool late = why == net::Wake::kDeadline && !buffered() && !ended_;
     if (late && error_.ok()) {
@@ -132,7 +140,8 @@ net::Task<Result<Piece>> H2BodyReader::Read(TimePoint deadline) {
 }
 
 const Trailers* H2BodyReader::trailers() const {
-  return trailers_.size() > 0 && ended_ ? &trailers_ : nullptr;
+  const bool some = trailers_ && trailers_->fields.size() > 0 && ended_;
+  return some ? &trailers_->fields : nullptr;
 }
 
 // ---- writer
@@ -140,7 +149,7 @@ const Trailers* H2BodyReader::trailers() const {
 
 H2BodyWriter::H2BodyWriter(H2Stream& stream, net::Shard& shard, Side side,
                            const H1BodyLimits& limits)
-    : stream_(stream), shard_(shard), side_(side), limits_(limits), packed_(shard) {}
+    : stream_(stream), shard_(shard), side_(side), limits_(limits) {}
 
 void H2BodyWriter::Begin(std::string_view first, bool last, bool open) {
   begun_ = true;
@@ -161,13 +170,13 @@ Step H2BodyWriter::State() const {
 /// The codec has taken all that there was.
 void H2BodyWriter::Packed() {
   end_packed_ = end;
-  if (packed_.waiting()) packed_.Signal();
+  if (packed_ != nullptr) packed_->Signal();
 }
 
 void H2BodyWriter::Fail(const Error& error) {
   if (error_.ok()) error_ = error;
   data = {};
-  if (packed_.waiting()) packed_.Signal();
+  if (packed_ != nullptr) packed_->Signal();
 }
 
 Step H2BodyWriter::TryWrite(std::string_view bytes, bool last) {
@@ -201,7 +210,10 @@ net::Task<Result<void>> H2BodyWriter::Flush(TimePoint deadline) {
     if (!error_.ok()) co_return error_;
     if (!pending()) co_return Result<void>();
     const TimePoint idle = Later(since, limits_.write_idle_timeout);
-    const net::Wake why = co_await packed_.Wait(std::min(deadline, idle));
+    net::Event packed(shard_);
+    packed_ = &packed;
+    const net::Wake why = co_await packed.Wait(std::min(deadline, idle));
+    packed_ = nullptr;
     if (!error_.ok() || !pending()) continue;
     if (why != net::Wake::kDeadline) continue;
     const bool progress = before - data.size() >= kProgressBytes;

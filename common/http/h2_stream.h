@@ -58,6 +58,16 @@ class H2StreamOwner {
   bool failed_ = false;  ///< the codec is beyond repair
 };
 
+/// Received trailers; few streams have any.
+struct H2Trailers {
+  static void* operator new(size_t bytes) { return net::FramePool::Take(bytes); }
+  static void operator delete(void* trailers, size_t bytes) {
+    net::FramePool::Give(trailers, bytes);
+  }
+  H2HeadBytes bytes;
+  Trailers fields;
+};
+
 class H2BodyReader final : public BodyReader {
  public:
   using BeforeRead = void (*)(void* context);
@@ -73,7 +83,7 @@ class H2BodyReader final : public BodyReader {
     before_read_context_ = context;
   }
   void Deliver(std::string_view bytes);
-  void DeliverTrailers(const H2Block& block) { ReadTrailers(block, trailer_bytes_, trailers_); }
+  void DeliverTrailers(const H2Block& block);
   void DeliverEnd();
   void Fail(const Error& error);
   /// What is buffered moves to an exact copy; returns its size.
@@ -107,15 +117,14 @@ class H2BodyReader final : public BodyReader {
   net::Shard& shard_;
   const Side side_;
   const H1BodyLimits& limits_;
-  net::Event arrived_;
+  net::Event* arrived_ = nullptr;  ///< in the frame of the Read that waits
   Buffer front_;
   std::vector<Buffer> more_;
   size_t in_hand_ = 0;  ///< of front_, handed out and not released
   uint64_t received_ = 0;
   uint64_t bytes_read_ = 0;
   Duration waited_{};
-  H2HeadBytes trailer_bytes_;
-  Trailers trailers_;
+  std::unique_ptr<H2Trailers> trailers_;
   BeforeRead before_read_ = nullptr;
   void* before_read_context_ = nullptr;
   Error error_;
@@ -152,7 +161,7 @@ class H2BodyWriter final : public BodyWriter, public H2Outgoing {
   net::Shard& shard_;
   const Side side_;
   const H1BodyLimits& limits_;
-  net::Event packed_;
+  net::Event* packed_ = nullptr;  ///< in the frame of the Flush that waits
   uint64_t bytes_written_ = 0;
   TimePoint moved_{};
   Error error_;

@@ -41,7 +41,7 @@ struct ForwardPolicy {
 class ValueStore {
  public:
   static constexpr size_t kFirstBytes = 32;
-  static constexpr size_t kBlockBytes = 1024;
+  static constexpr size_t kBlockBytes = 256;
   ValueStore() = default;
   ~ValueStore() { Clear(); }
   ValueStore(const ValueStore&) = delete;
