@@ -127,6 +127,8 @@ net::Task<Error> Exchange::Dial(const Slot& slot) {
   if (protocol == endpoint.spec->protocol && context_.pool.dialling(endpoint)) {
     upstream_ = co_await context_.pool.JoinDial(endpoint, by);
     if (upstream_) co_return Error{};
+    if (context_.shard.now() >= by)
+      co_return Error{ErrorKind::kConnectTimeout, Side::kUpstream, true, "no stream was free"};
   }
   if (!context_.pool.TakePlace(endpoint)) {
     const bool place = co_await WaitForPlace(endpoint, by);

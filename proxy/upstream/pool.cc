@@ -47,8 +47,25 @@ struct Pool::Connections {
   size_t sharing = 0;  ///< of size: those that multiplex
   size_t dials = 0;    ///< under way, of such connections
   size_t joining = 0;
-  Joiner* joiners = nullptr;
+  Joiner* joiners = nullptr;  ///< the one that waits for longest in front
+  Joiner* joiners_last = nullptr;
   size_t index = 0;  ///< in Pool::endpoints_
+
+  void AddJoiner(Joiner& joiner) {
+    (joiners_last != nullptr ? joiners_last->next : joiners) = &joiner;
+    joiners_last = &joiner;
+    ++joining;
+  }
+  /// One that gives up; it may have left the list already.
+  void RemoveJoiner(Joiner& joiner) {
+    Joiner* before = nullptr;
+    for (Joiner* at = joiners; at != nullptr; before = at, at = at->next) {
+      if (at != &joiner) continue;
+      (before != nullptr ? before->next : joiners) = joiner.next;
+      if (joiners_last == &joiner) joiners_last = before;
+      return;
+    }
+  }
 };
 
 Pool::Pool(net::Shard& shard, PoolLimits limits, ShardStats& stats)
@@ -189,7 +206,7 @@ bool Pool::TakePlace(LocalEndpoint& endpoint) {
 
 bool Pool::dialling(const LocalEndpoint& endpoint) const {
   const auto* const home = static_cast<const Connections*>(endpoint.connections);
-  return home != nullptr && home->dials > 0;
+  return home != nullptr && home->joining < home->dials * limits_.joining_per_dial_max;
 }
 
 net::Task<Pool::Lease> Pool::JoinDial(LocalEndpoint& endpoint, TimePoint deadline) {
@@ -198,13 +215,9 @@ net::Task<Pool::Lease> Pool::JoinDial(LocalEndpoint& endpoint, TimePoint deadlin
     // Neither is given back while somebody joins.
     Connections& home = *static_cast<Connections*>(endpoint.connections);
     Joiner joiner(shard_);
-    joiner.next = home.joiners;
-    home.joiners = &joiner;
-    ++home.joining;
-    co_await joiner.done.Wait(deadline);
-    Joiner** at = &home.joiners;
-    while (*at != nullptr && *at != &joiner) at = &(*at)->next;
-    if (*at != nullptr) *at = joiner.next;
+    home.AddJoiner(joiner);
+    const net::Wake why = co_await joiner.done.Wait(deadline);
+    if (why == net::Wake::kDeadline) home.RemoveJoiner(joiner);
     --home.joining;
     Lease lease = TakeIdle(endpoint);
     if (lease) co_return lease;
@@ -213,11 +226,16 @@ net::Task<Pool::Lease> Pool::JoinDial(LocalEndpoint& endpoint, TimePoint deadlin
   co_return Lease();
 }
 
-/// One dial is over, well or not: whoever waits for it looks again.
-void Pool::DialEnded(Connections& home) {
+/// One dial is over, well or not: as many as it was for look again, all of them behind the last.
+void Pool::DialEnded(Connections& home) const {
   if (home.dials > 0) --home.dials;
-  for (Joiner* at = std::exchange(home.joiners, nullptr); at != nullptr; at = at->next)
-    at->done.Signal();
+  size_t left = home.dials > 0 ? limits_.joining_per_dial_max : home.joining;
+  for (; left > 0 && home.joiners != nullptr; --left) {
+    Joiner& first = *home.joiners;
+    home.joiners = first.next;
+    if (home.joiners == nullptr) home.joiners_last = nullptr;
+    first.done.Signal();
+  }
 }
 
 void Pool::ReturnPlace(LocalEndpoint& endpoint) {

@@ -30,6 +30,9 @@ struct PoolLimits {
   size_t idle_max = 4096;
   /// Below the usual keep-alive of servers, so that we close first.
   Duration idle_timeout = std::chrono::seconds(30);
+  /// So many wait for one dial whose connection will be shared, one more dials beside it: the
+  /// streams that servers usually allow, less the dialler's own.
+  size_t joining_per_dial_max = 99;
 };
 
 class Pool {
@@ -93,7 +96,7 @@ class Pool {
   /// place is taken: Add uses it, ReturnPlace gives it back after a failed dial.
   [[nodiscard]] bool TakePlace(LocalEndpoint& endpoint);
   void ReturnPlace(LocalEndpoint& endpoint);
-  /// A dial is under way whose connection will carry many streams.
+  /// A dial is under way whose connection will carry many streams, and has room for one more.
   [[nodiscard]] bool dialling(const LocalEndpoint& endpoint) const;
   /// Waits for that dial, and takes a stream on its connection; empty where there is none to be
   /// had.
@@ -119,7 +122,7 @@ class Pool {
   struct Joiner;
   Connections& ConnectionsOf(LocalEndpoint& endpoint);
   [[nodiscard]] Lease TakeShared(Connections& home);
-  static void DialEnded(Connections& home);
+  void DialEnded(Connections& home) const;
   Connection& NewConnection(LocalEndpoint& endpoint, std::unique_ptr<http::ClientConnection> wire);
   void Returned(Connection& connection);
   void MakeIdle(Connection& connection);

@@ -205,6 +205,34 @@ TEST_CASE("a pod that speaks no HTTP/2 is a 502") {
   CHECK((answer.starts_with("HTTP/1.1 502") || answer.starts_with("HTTP/1.1 504")));
 }
 
+TEST_CASE("a pod that does not settle in time is not dialled by everyone who waited for it") {
+  DataPlaneOptions options = H2Rig::Defaults();
+  options.exchange.dial.connect_timeout = std::chrono::milliseconds(50);
+  H2Rig rig(options);
+  rig.view().workloads.front().protocol = UpstreamProtocol::kHttp2;
+  rig.Publish();
+  rig.upstream().Hold();
+  H2Wire& wire = rig.Dial();
+  for (uint32_t i = 0; i < 80; ++i) wire.Headers(2 * i + 1, H2Get(), true);
+  for (uint32_t i = 0; i < 80; ++i) CHECK(rig.Wait(wire, 2 * i + 1).status == 504);
+  CHECK(rig.upstream().connections() <= 10);  // a few attempts each, all of them together
+}
+
+TEST_CASE("a burst dials as many connections as it needs at once") {
+  H2Rig rig;
+  H2Origin& pod = rig.UsePod({});
+  pod.SetAnswer(Echo);
+  std::vector<H2Wire*> wires;
+  for (int i = 0; i < 5; ++i) wires.push_back(&rig.Dial());
+  for (H2Wire* const wire : wires)
+    for (uint32_t i = 0; i < 100; ++i) wire->Headers(2 * i + 1, H2Get(), true);
+  for (H2Wire* const wire : wires)
+    for (uint32_t i = 0; i < 100; ++i) CHECK(rig.Wait(*wire, 2 * i + 1).status == 200);
+  CHECK(pod.connections() <= 5);
+  REQUIRE(rig.RunUntil([&] { return rig.Quiet(); }));
+  pod.CloseAll();
+}
+
 TEST_CASE("a connection that dies fails its streams, and those that are safe are asked again") {
   PodRig rig;
   rig.pod.SetAnswer({});
