@@ -91,6 +91,11 @@ class Base(unittest.TestCase):
             ("create", "events"), ("create", "tokenreviews"), ("create", "leases"), ("update", "leases"),
             ("patch", "deployments/scale"), ("patch", "statefulsets/scale")})
 
+    def test_no_secret_can_be_read_unless_a_namespace_is_named(self):
+        readable = [item["metadata"]["name"] for item in objects() if item["kind"] in ("ClusterRole", "Role")
+                    for rule in item["rules"] if "secrets" in rule["resources"]]
+        self.assertEqual(readable, [])
+
     def test_reports_go_where_they_are_taken(self):
         self.assertEqual(arguments("rouse-proxy")["autoscaler-service"], "$(POD_NAMESPACE)/rouse-autoscaler")
         token = pod("rouse-proxy")["volumes"][0]["projected"]["sources"][0]["serviceAccountToken"]

@@ -16,6 +16,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATIENCE = 30
+CLUSTERS = 3
 
 
 class Echo(http.server.BaseHTTPRequestHandler):
@@ -61,7 +62,7 @@ def healthy(count):
     hosts = [host["health_status"] for cluster in statuses for host in cluster.get("host_statuses", [])]
     good = [host for host in hosts if host.get("eds_health_status") == "HEALTHY"
             and not host.get("failed_active_health_check")]
-    return len(good) == count and len(hosts) == 2
+    return len(good) == count and len(hosts) == CLUSTERS
 
 
 def check(name, good, saw):
@@ -71,7 +72,7 @@ def check(name, good, saw):
 
 def checks(rouse):
     passed = []
-    for path in ("/", "/v2"):
+    for path, version in (("/", "1.1"), ("/v2", "1.1"), ("/h2", "2")):
         # A client that claims to be another, from an address of its own.
         forged = {"X-Forwarded-For": "203.0.113.9", "x-envoy-expected-rq-timeout-ms": "1",
                   "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
@@ -82,6 +83,7 @@ def checks(rouse):
             check(f"{path}: the PROXY header tells the client", "127.0.0.77" in seen.get("x-forwarded-for", ""), seen),
             check(f"{path}: one request id all the way",
                   seen.get("x-request-id") and seen["x-request-id"] == headers.get("x-request-id"), (seen, headers)),
+            check(f"{path}: rouse-proxy was spoken to in HTTP/{version}", seen.get("via", "").startswith(f"{version} "), seen),
             check(f"{path}: traceparent is kept", seen.get("traceparent") == forged["traceparent"], seen),
             check(f"{path}: Envoy's own timeout comes, shortened by what has passed",
                   70000 < int(seen.get("x-envoy-expected-rq-timeout-ms", 0)) <= 75000, seen),
@@ -90,7 +92,7 @@ def checks(rouse):
     status, body, headers = get(10080, "/soon", {"Host": "asleep.example"})
     took = time.monotonic() - start
     passed += [check("a held request is given up by Envoy's deadline", status == 504 and 0.8 < took < 5, (status, took))]
-    wait_for("health", lambda: healthy(2))
+    wait_for("health", lambda: healthy(CLUSTERS))
     passed += [check("Envoy's active check finds /readyz", True, "")]
     rouse.send_signal(signal.SIGTERM)  # not ready at once; taking requests until the delay is over
     wait_for("the drain in Envoy's eyes", lambda: healthy(0))
@@ -110,7 +112,7 @@ def main():
     try:
         wait_for("rouse-proxy", lambda: get(10082, "/readyz")[0] == 200)
         wait_for("Envoy", lambda: get(10083, "/ready")[0] == 200)
-        wait_for("Envoy's first health check", lambda: healthy(2))
+        wait_for("Envoy's first health check", lambda: healthy(CLUSTERS))
         passed = checks(rouse)
     finally:
         for process in (envoy, rouse):
