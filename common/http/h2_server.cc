@@ -44,6 +44,7 @@ H2Stream* H2Server::OnBlock(int32_t id, H2Stream* stream, const H2Block& block) 
       std::make_unique<H2ServerStream>(static_cast<H2StreamOwner&>(*this), id, peer_, options_);
   made->TakeRequest(block);
   Link(*made);
+  ids_end_ = ids_end_ || id > kIdLate;
   arrived_.push_back(made.get());
   return made.release();  // linked: Remove deletes it
 }
@@ -69,7 +70,7 @@ void H2Server::AfterReceive() {
   arrived_.clear();
   const bool noticed = notice_by_ != kNever && codec_.notice_acked();
   if (noticed) LastWord();
-  if (served_ >= options_.requests_max) Drain();
+  if (served_ >= options_.requests_max || ids_end_) Drain();
 }
 
 /// Two steps, so that no request that is on its way is lost (RFC 9113 section 6.8).

@@ -30,6 +30,9 @@ class H2Server final : public ServerConnection, private H2Connection {
   void Close() override;
 
  private:
+  /// GOAWAY from this id on: a client has a thousand left then for what is on its way.
+  static constexpr int32_t kIdLate = 0x7fffffff - 2 * 1000;
+
   bool MayBegin() override;
   H2Stream* OnBlock(int32_t id, H2Stream* stream, const H2Block& block) override;
   void AfterReceive() override;
@@ -48,6 +51,7 @@ class H2Server final : public ServerConnection, private H2Connection {
   TimePoint idle_since_;
   TimePoint notice_by_ = kNever;  ///< the last GOAWAY follows then
   uint64_t served_ = 0;
+  bool ids_end_ = false;
   bool draining_ = false;
   bool last_word_ = false;  ///< the final GOAWAY has been submitted
 };
