@@ -1,9 +1,14 @@
 """The three programs together, as users run them: short tests. `python3 -m unittest` style; see README.md."""
 
 import asyncio
+import base64
 import json
+import pathlib
 import random
+import socket
+import ssl
 import subprocess
+import tempfile
 import time
 import unittest
 import urllib.request
@@ -231,6 +236,66 @@ class SeveralProxies(unittest.TestCase):
         self.assertEqual({(a.status, a.body.split()[1]) for a in answers}, {(200, b"300000")})
         self.assertEqual((refused.status, refused.headers["x-rouse-error"]), (400, "bad_request"))
         self.assertEqual(passed.status, 200)
+
+
+class Secrets(unittest.TestCase):
+    """A Service's own certificate, from a Secret of its namespace (rouse.dev/tls-secret)."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="rouse-secrets-")))
+        default = self.certify("default.example")
+        (self.folder / "default.crt").write_bytes(default[0])
+        (self.folder / "default.key").write_bytes(default[1])
+        self.port = free_port()
+        self.cluster = self.enterContext(Cluster(proxy_flags=(
+            "--listen-tls", f"127.0.0.1:{self.port}", "--tls-namespaces", "default",
+            "--tls-certificates", f"{self.folder}/default.crt:{self.folder}/default.key")))
+
+    def certify(self, name):
+        """PEM of a certificate for `name`, and of its key."""
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-keyout", "key", "-out", "crt", "-days", "2", "-subj", f"/CN={name}",
+                        "-addext", f"subjectAltName=DNS:{name}"],
+                       cwd=self.folder, check=True, stderr=subprocess.DEVNULL)
+        return (self.folder / "crt").read_bytes(), (self.folder / "key").read_bytes()
+
+    def secret(self, pair):
+        crt, key = (base64.b64encode(part).decode() for part in pair)
+        return {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+                "metadata": {"name": "shop-tls", "namespace": "default"}, "data": {"tls.crt": crt, "tls.key": key}}
+
+    def ask(self, name):
+        """What a handshake for `name` shows, and the status of a request behind it."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as raw:
+            with context.wrap_socket(raw, server_hostname=name) as wire:
+                wire.sendall(f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
+                status = int(wire.recv(64).split()[1])
+                return ssl.DER_cert_to_PEM_cert(wire.getpeercert(binary_form=True)).strip(), status
+
+    def shows(self, pair):
+        wait_until(lambda: self.ask("shop.example")[0] == pair[0].decode().strip(), 10, "another certificate is shown")
+
+    def test_a_secret_is_served_replaced_and_withdrawn(self):
+        path = "/api/v1/namespaces/default/secrets"
+        self.cluster.apply(*workload("shop", annotations={"rouse.dev/hosts": "shop.example",
+                                                          "rouse.dev/tls-secret": "shop-tls"}))
+        self.cluster.routed(["shop"])
+        first, second = self.certify("shop.example"), self.certify("shop.example")
+        self.cluster.call("POST", path, self.secret(first))
+        self.shows(first)
+        self.assertEqual(self.ask("shop.example")[1], 200)  # from zero
+        self.cluster.call("PATCH", f"{path}/shop-tls", {"data": self.secret(second)["data"]},
+                          "application/merge-patch+json")
+        self.shows(second)
+        # One that cannot be used leaves the one in force.
+        broken = {"tls.key": self.secret(first)["data"]["tls.key"]}
+        self.cluster.call("PATCH", f"{path}/shop-tls", {"data": broken}, "application/merge-patch+json")
+        wait_until(lambda: "tls_secret_refused" in self.cluster.proxy.tail(), 10, "the mistake is not told")
+        self.shows(second)
+        self.cluster.call("DELETE", f"{path}/shop-tls")
+        self.shows(((self.folder / "default.crt").read_bytes(), b""))
 
 
 class CommandLine(unittest.TestCase):
