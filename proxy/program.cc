@@ -3,6 +3,9 @@
 #include <csignal>
 #include <memory>
 #include <utility>
+#include <vector>
+
+#include <absl/functional/any_invocable.h>
 
 #include "common/app/admin_server.h"
 #include "common/app/lifecycle.h"
@@ -19,6 +22,8 @@ namespace rouse::proxy {
 namespace {
 
 constexpr Duration kLookEvery = std::chrono::seconds(1);
+/// Shards that have not answered by then have hung: no page is better than half of one.
+constexpr Duration kGatherMost = std::chrono::seconds(2);
 /// For other proxies to hear that nothing of theirs is in flight here any more.
 constexpr Duration kHandOverMost = std::chrono::seconds(1);
 
@@ -53,6 +58,7 @@ class Program {
   void AddSteps();
   void BindSignals();
   void Look();
+  void Refresh(absl::AnyInvocable<void()> done);
   void ReadAgain();
   void OnWake(const ObjectKey& workload);
   [[nodiscard]] bool MayWake();
@@ -71,8 +77,10 @@ class Program {
   StaticSnapshots snapshots_;
   std::unique_ptr<ClusterSide> cluster_;
   app::Lifecycle lifecycle_;
-  Sample sample_;  ///< of the last look
-  bool looking_ = false;
+  Sample sample_;  ///< only while pages are written
+  bool gathering_ = false;
+  /// Pages to be written from the sample that is being gathered; at most one for each connection.
+  std::vector<absl::AnyInvocable<void()>> waiting_;
   int exit_code_ = 0;
 };
 
@@ -118,6 +126,7 @@ void Program::AddPages() {
   });
   admin_.BeatWithLoop("control");
   for (size_t i = 0; i < app_.shards(); ++i) admin_.AddHeartbeat("shard-" + std::to_string(i));
+  admin_.SetRefresh([this](absl::AnyInvocable<void()> done) { Refresh(std::move(done)); });
   admin_.SetMetrics([this] { return MetricsText(sample_, &tls_); });
   admin_.AddPage("/config", "every option with its source",
                  [this] { return ConfigJson(options_); });
@@ -194,13 +203,23 @@ void Program::OnWake(const ObjectKey& workload) {
 void Program::Look() {
   for (size_t i = 0; i < app_.shards(); ++i)
     if (app_.SilenceOf(i) < app::kBeatLongest) admin_.Beat("shard-" + std::to_string(i));
-  if (!std::exchange(looking_, true)) {
-    app_.GatherSample([this](Sample sample) {
-      looking_ = false;
-      sample_ = std::move(sample);
-    });
-  }
   network_->loop().At(Later(clock_.now(), kLookEvery), [this] { Look(); });
+}
+
+/// Numbers of all shards for whoever has asked for a page. Not kept, nor taken without being asked
+/// for: with 10 000 workloads they are 10 MiB a shard, which stands still while it copies them.
+void Program::Refresh(absl::AnyInvocable<void()> done) {
+  waiting_.push_back(std::move(done));
+  if (std::exchange(gathering_, true)) return;
+  const control::TimerId late =
+      network_->loop().At(Later(clock_.now(), kGatherMost), [this] { waiting_.clear(); });
+  app_.GatherSample([this, late](Sample sample) {
+    network_->loop().Cancel(late);
+    gathering_ = false;
+    sample_ = std::move(sample);
+    for (absl::AnyInvocable<void()>& write : std::exchange(waiting_, {})) write();
+    sample_ = {};
+  });
 }
 
 /// SIGHUP: the file's workloads and routes; everything else needs a restart.

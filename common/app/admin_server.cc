@@ -105,7 +105,7 @@ class AdminServer::Health final : public control::HttpService {
     if (path == "/metrics" && server_.metrics_) {
       Headers headers = PlainHeaders();
       headers[0].value = "text/plain; version=0.0.4; charset=utf-8";
-      return responder->Respond(200, headers, server_.metrics_());
+      return server_.Show(std::move(responder), std::move(headers), server_.metrics_);
     }
     responder->Respond(404, PlainHeaders(), "known: /livez /readyz /metrics\n");
   }
@@ -141,7 +141,7 @@ class AdminServer::Admin final : public control::HttpService {
       return responder->Respond(404, PlainHeaders(),
                                 absl::StrCat("no such page; known:\n", Index()));
     }
-    responder->Respond(200, JsonHeaders(), absl::StrCat(found->second.page(), "\n"));
+    server_.Show(std::move(responder), JsonHeaders(), found->second.page);
   }
 
  private:
@@ -187,6 +187,15 @@ uint16_t AdminServer::health_port() const {
 }
 uint16_t AdminServer::admin_port() const { return admin_listener_ ? admin_listener_->port() : 0; }
 
+void AdminServer::Show(std::unique_ptr<HttpResponder> responder, Headers headers,
+                       const Page& page) const {
+  auto answer = [responder = std::move(responder), headers = std::move(headers), &page] {
+    responder->Respond(200, headers, page());
+  };
+  if (!refresh_) return answer();
+  refresh_(std::move(answer));
+}
+
 void AdminServer::AddReadiness(std::string name, Check check) {
   checks_.emplace_back(std::move(name), std::move(check));
 }
@@ -210,7 +219,7 @@ void AdminServer::TurnBeat(const std::string& name) {
 }
 
 void AdminServer::AddPage(const std::string& path, std::string about, Page page) {
-  pages_[path] = {std::move(about), std::move(page)};
+  pages_[path] = {std::move(about), [page = std::move(page)] { return page() + "\n"; }};
 }
 
 std::string AdminServer::Readiness(bool* ready) const {

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include <absl/functional/any_invocable.h>
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
@@ -40,6 +41,8 @@ class AdminServer {
   /// A page's text, or a check's complaint.
   using Page = std::function<std::string()>;
   using Check = std::function<absl::Status()>;
+  /// Brings what pages show up to date; calls `done`, once, on the control loop.
+  using Refresh = std::function<void(absl::AnyInvocable<void()> done)>;
 
   AdminServer(control::Network& network, obs::Log& log, AdminOptions options);
   ~AdminServer();
@@ -59,6 +62,9 @@ class AdminServer {
   /// Not ready from now on, whatever the checks say.
   void SetDraining() { draining_ = true; }
 
+  /// Runs before /metrics and each page of the admin port is written; whoever asked waits until
+  /// `done` is called (the page), or thrown away (500). Without it they are written at once.
+  void SetRefresh(Refresh refresh) { refresh_ = std::move(refresh); }
   /// Prometheus text for /metrics.
   void SetMetrics(Page page) { metrics_ = std::move(page); }
   /// A JSON page of the admin port, such as "/config", with one line about it for the index.
@@ -81,6 +87,9 @@ class AdminServer {
   [[nodiscard]] std::string Liveness(bool* live) const;
   [[nodiscard]] bool KnowsHost(std::string_view host, std::string_view local) const;
   void TurnBeat(const std::string& name);
+  /// Answers with the page as it is after a refresh.
+  void Show(std::unique_ptr<control::HttpResponder> responder, control::Headers headers,
+            const Page& page) const;
 
   control::Network& network_;
   obs::Log& log_;
@@ -90,6 +99,7 @@ class AdminServer {
   std::map<std::string, control::TimerId> timers_;
   std::map<std::string, Described> pages_;
   Page metrics_;
+  Refresh refresh_;
   bool draining_ = false;
   std::unique_ptr<Health> health_;
   std::unique_ptr<Admin> admin_;

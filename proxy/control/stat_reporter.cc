@@ -132,6 +132,7 @@ void StatReporter::Tick() {
   const TimePoint now = network_.loop().now();
   next_tick_ = std::max(next_tick_ + limits_.period, now);
   timer_ = network_.loop().At(next_tick_, [this] { Tick(); });
+  if (replicas_.empty()) return;  // nobody to tell
   gather_([this, alive = std::weak_ptr<bool>(alive_)](std::vector<WorkloadDemand> demand) {
     if (alive.lock()) Report(std::move(demand));
   });

@@ -44,6 +44,29 @@ struct Administered {
   Recorder Admin(const std::string& target) { return Get(9901, target); }
 };
 
+TEST_CASE("metrics and pages are written after they have been brought up to date") {
+  Administered program;
+  std::string fresh = "stale";
+  std::vector<absl::AnyInvocable<void()>> waiting;
+  program.server.SetMetrics([&] { return fresh; });
+  program.server.AddPage("/p", "a page", [&] { return fresh; });
+  program.server.SetRefresh([&](absl::AnyInvocable<void()> done) {
+    waiting.push_back(std::move(done));
+    program.network.loop().Post([&] {
+      fresh = "fresh";
+      for (auto& write : std::exchange(waiting, {})) write();
+    });
+  });
+  CHECK(program.Health("/metrics").body == "fresh");
+  fresh = "stale";
+  CHECK(program.Admin("/p").body == "fresh\n");
+  CHECK(program.Health("/livez").body == "live\n");
+
+  // Where that is given up, the page fails instead of showing what was.
+  program.server.SetRefresh([](const absl::AnyInvocable<void()>&) {});
+  CHECK(program.Health("/metrics").status == 500);
+}
+
 TEST_CASE("a program is live until one of its parts has been silent for over ten seconds") {
   Administered program;
   program.server.AddHeartbeat("shard 0");
