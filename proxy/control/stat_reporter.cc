@@ -133,12 +133,12 @@ void StatReporter::Tick() {
   next_tick_ = std::max(next_tick_ + limits_.period, now);
   timer_ = network_.loop().At(next_tick_, [this] { Tick(); });
   if (replicas_.empty()) return;  // nobody to tell
-  gather_([this, alive = std::weak_ptr<bool>(alive_)](std::vector<WorkloadDemand> demand) {
-    if (alive.lock()) Report(std::move(demand));
+  gather_([this, alive = std::weak_ptr<bool>(alive_)](const std::vector<WorkloadDemand>& demand) {
+    if (alive.lock()) Report(demand);
   });
 }
 
-void StatReporter::Report(std::vector<WorkloadDemand> demand) {
+void StatReporter::Report(const std::vector<WorkloadDemand>& demand) {
   const auto woken = std::exchange(woken_, {});
   wire::Report report;
   report.proxy = proxy_;

@@ -85,7 +85,7 @@ class StatReporter {
   void OnOpen(Replica& replica);
   void OnClosed(Replica& replica, const absl::Status& why);
   void Tick();
-  void Report(std::vector<WorkloadDemand> demand);
+  void Report(const std::vector<WorkloadDemand>& demand);
   void SendTo(Replica& replica, const std::string& message);
 
   control::Network& network_;
