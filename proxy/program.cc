@@ -81,6 +81,7 @@ class Program {
   bool gathering_ = false;
   /// Pages to be written from the sample that is being gathered; at most one for each connection.
   std::vector<absl::AnyInvocable<void()>> waiting_;
+  control::TimerId late_{};  ///< when those who wait are given up
   int exit_code_ = 0;
 };
 
@@ -199,7 +200,7 @@ void Program::OnWake(const ObjectKey& workload) {
   reports_.Woken(workload);
 }
 
-/// Once a second: the numbers for the pages, and whether every shard still turns.
+/// Once a second: whether every shard still turns.
 void Program::Look() {
   for (size_t i = 0; i < app_.shards(); ++i)
     if (app_.SilenceOf(i) < app::kBeatLongest) admin_.Beat("shard-" + std::to_string(i));
@@ -209,12 +210,13 @@ void Program::Look() {
 /// Numbers of all shards for whoever has asked for a page. Not kept, nor taken without being asked
 /// for: with 10 000 workloads they are 10 MiB a shard, which stands still while it copies them.
 void Program::Refresh(absl::AnyInvocable<void()> done) {
+  if (waiting_.empty()) {
+    late_ = network_->loop().At(Later(clock_.now(), kGatherMost), [this] { waiting_.clear(); });
+  }
   waiting_.push_back(std::move(done));
   if (std::exchange(gathering_, true)) return;
-  const control::TimerId late =
-      network_->loop().At(Later(clock_.now(), kGatherMost), [this] { waiting_.clear(); });
-  app_.GatherSample([this, late](Sample sample) {
-    network_->loop().Cancel(late);
+  app_.GatherSample([this](Sample sample) {
+    network_->loop().Cancel(late_);
     gathering_ = false;
     sample_ = std::move(sample);
     for (absl::AnyInvocable<void()>& write : std::exchange(waiting_, {})) write();
