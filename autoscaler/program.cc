@@ -9,6 +9,7 @@
 #include "common/app/admin_server.h"
 #include "common/app/lifecycle.h"
 #include "common/control/real_network.h"
+#include "k8s/exec_process.h"
 #include "k8s/kubeconfig.h"
 
 namespace rouse::autoscaler {
@@ -68,6 +69,7 @@ int RunProgram(const Config& config, const app::Options& options, uint64_t seed)
   }
   const std::unique_ptr<control::RealNetwork> network = control::NewRealNetwork(clock, log);
   k8s::Credentials credentials(clock, *std::move(access));
+  k8s::ServePlugin(*network, log, seed, credentials);
   k8s::ApiClientOptions client_options;
   client_options.component = "rouse-autoscaler";
   k8s::ApiClient client(*network, credentials, client_options);

@@ -56,8 +56,19 @@ void UnaryCall::BeginAt(TimePoint when) {
   });
 }
 
+/// The call goes on once there is a credential, else ends with `otherwise`, or with why there is
+/// none.
+void UnaryCall::Renew(const absl::Status& otherwise) {
+  wait_ = session_.Renew(generation_, [this, otherwise](const absl::Status& status) {
+    if (status.ok()) return Begin();
+    End(otherwise.ok() ? status : otherwise);
+  });
+}
+
 void UnaryCall::Begin() {
   http_ = nullptr;
+  if (!session_.credentials.usable()) return Renew(absl::OkStatus());
+  generation_ = session_.credentials.plugin_generation();
   hold_ = std::make_unique<Hold>(session_);
   status_ = 0;
   body_.clear();
@@ -92,15 +103,11 @@ void UnaryCall::OnEnd(const absl::Status& status) {
                                                std::string(status.message())));
   }
   if (Success(status_)) return End(std::move(body_));
+  const absl::Status refused = StatusFromReply(status_, body_, retry_after_);
   if (status_ == 401) {
     ++session_.counters.unauthorized;
-    if (!repeated_) {
-      repeated_ = true;
-      session_.credentials.Refresh();
-      return BeginAt(session_.now());
-    }
+    if (!std::exchange(repeated_, true)) return Renew(refused);
   }
-  const absl::Status refused = StatusFromReply(status_, body_, retry_after_);
   const std::optional<ApiFailure> failure = FailureOf(refused);
   if (failure && failure->retry_after && (status_ == 429 || status_ == 503)) {
     const Duration wait = std::min(*failure->retry_after, kHoldMost);
@@ -217,8 +224,17 @@ void WatchCall::BeginAt(TimePoint when) {
   });
 }
 
+void WatchCall::Renew(const absl::Status& otherwise) {
+  wait_ = session_.Renew(generation_, [this, otherwise](const absl::Status& status) {
+    if (status.ok()) return Begin();
+    End(otherwise.ok() ? status : otherwise);
+  });
+}
+
 void WatchCall::Begin() {
   http_ = nullptr;
+  if (!session_.credentials.usable()) return Renew(absl::OkStatus());
+  generation_ = session_.credentials.plugin_generation();
   hold_ = std::make_unique<Hold>(session_);
   refusal_.clear();
   control::HttpRequest request = session_.Prepare(request_);
@@ -286,15 +302,12 @@ bool WatchCall::OnDocument(std::string_view document) {
 void WatchCall::OnEnd(const absl::Status& status) {
   if (!status.ok()) return End(status);
   if (Success(status_)) return End(stream_.Finish());
+  const absl::Status refused = StatusFromReply(status_, refusal_, retry_after_);
   if (status_ == 401) {
     ++session_.counters.unauthorized;
-    if (!repeated_) {
-      repeated_ = true;
-      session_.credentials.Refresh();
-      return BeginAt(session_.now());
-    }
+    if (!std::exchange(repeated_, true)) return Renew(refused);
   }
-  End(StatusFromReply(status_, refusal_, retry_after_));
+  End(refused);
 }
 
 void WatchCall::End(absl::Status status) {

@@ -28,7 +28,8 @@ class Hold {
   ApiSession::Connections* connections_;
 };
 
-/// waiting (for the budget) -> asking -> ended; from asking once back to asking, after a 401.
+/// waiting (for the budget, for a credential) -> asking -> ended; from asking once back to waiting,
+/// after a 401.
 class UnaryCall final : public ApiCall {
  public:
   UnaryCall(ApiSession& session, ApiRequest request, BodyHandler handler);
@@ -40,6 +41,7 @@ class UnaryCall final : public ApiCall {
   void OnHead(int status, const control::Headers& headers);
   void OnData(std::string_view data);
   void OnEnd(const absl::Status& status);
+  void Renew(const absl::Status& otherwise);
   void End(absl::StatusOr<std::string> result);
 
   ApiSession& session_;
@@ -48,6 +50,8 @@ class UnaryCall final : public ApiCall {
   TimePoint deadline_;
   control::TimerId deadline_timer_ = 0;
   control::TimerId begin_timer_ = 0;
+  CredentialWait wait_;
+  uint64_t generation_ = 0;  ///< of the plugin's gift that it is asked with
   bool repeated_ = false;
   int status_ = 0;
   std::optional<Duration> retry_after_;
@@ -76,7 +80,7 @@ class ListCall final : public ApiCall {
   std::unique_ptr<ApiCall> page_;
 };
 
-/// waiting -> asking -> open -> ended; from asking once back to asking, after a 401.
+/// waiting -> asking -> open -> ended; from asking once back to waiting, after a 401.
 class WatchCall final : public ApiCall {
  public:
   WatchCall(ApiSession& session, ApiRequest request, WatchHandlers handlers);
@@ -89,6 +93,7 @@ class WatchCall final : public ApiCall {
   void OnData(std::string_view data);
   bool OnDocument(std::string_view document);
   void OnEnd(const absl::Status& status);
+  void Renew(const absl::Status& otherwise);
   void End(absl::Status status);
 
   ApiSession& session_;
@@ -96,6 +101,8 @@ class WatchCall final : public ApiCall {
   /// Shared with the handler that is running, which may destroy this call.
   std::shared_ptr<WatchHandlers> handlers_;
   control::TimerId begin_timer_ = 0;
+  CredentialWait wait_;
+  uint64_t generation_ = 0;  ///< of the plugin's gift that it is asked with
   bool repeated_ = false;
   int status_ = 0;
   std::optional<Duration> retry_after_;

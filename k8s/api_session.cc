@@ -56,6 +56,17 @@ void ApiSession::Release(Connections* connections) {
   connections_.remove_if([&](const auto& each) { return each.get() == connections; });
 }
 
+CredentialWait ApiSession::Renew(uint64_t generation, CredentialTold told) {
+  CredentialWait wait = std::make_shared<CredentialTold>(std::move(told));
+  // Where the plugin has given something newer meanwhile, that is tried.
+  const bool newer = credentials.usable() && credentials.plugin_generation() != generation;
+  if (!newer && credentials.Renew(wait)) return wait;
+  loop().Post([weak = std::weak_ptr<CredentialTold>(wait)] {
+    if (const CredentialWait still = weak.lock()) (*still)(absl::OkStatus());
+  });
+  return wait;
+}
+
 TokenBudget& ApiSession::budget(CallClass call_class) {
   return budgets_[static_cast<size_t>(call_class)];
 }

@@ -31,6 +31,9 @@ class ApiSession {
   [[nodiscard]] Connections* Connect();
   void Release(Connections* connections);
   [[nodiscard]] control::HttpRequest Prepare(const ApiRequest& request) const;
+  /// For a call that was refused with what `generation` of the plugin gave, or that has nothing to
+  /// go by: `told` comes later, once, unless the wait is destroyed. OK: begin (again).
+  [[nodiscard]] CredentialWait Renew(uint64_t generation, CredentialTold told);
   [[nodiscard]] TokenBudget& budget(CallClass call_class);
   [[nodiscard]] control::Loop& loop() { return network_.loop(); }
   [[nodiscard]] TimePoint now() { return network_.loop().now(); }

@@ -22,6 +22,7 @@ struct Launch {
   const char* working_dir;
   int input;
   int output;
+  int errors;
   pid_t parent;
   volatile int error;
 };
@@ -36,7 +37,7 @@ struct Launch {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   if (dup2(launch.input, STDIN_FILENO) < 0 || dup2(launch.output, STDOUT_FILENO) < 0 ||
-      dup2(launch.output, STDERR_FILENO) < 0) {
+      dup2(launch.errors, STDERR_FILENO) < 0) {
     launch.error = errno;
     _exit(127);
   }
@@ -89,11 +90,13 @@ absl::StatusOr<pid_t> ChildProcesses::Start(const ChildSpec& spec, EndHandler on
   const std::vector<const char*> environment = Pointers(spec.environment);
   const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0) return absl::ErrnoToStatus(errno, "cannot open /dev/null");
+  const int output = spec.output >= 0 ? spec.output : null;
   Launch launch{argv.data(),
                 environment.data(),
                 spec.working_dir.empty() ? nullptr : spec.working_dir.c_str(),
                 null,
-                spec.output >= 0 ? spec.output : null,
+                output,
+                spec.errors >= 0 ? spec.errors : output,
                 getpid(),
                 0};
   // No handler of ours may run in the child while it borrows our memory.
@@ -151,6 +154,12 @@ std::vector<std::string> InheritedEnvironment(const std::vector<std::string>& na
       if (std::string_view(*at).starts_with(name + "=")) found.emplace_back(*at);
     }
   }
+  return found;
+}
+
+std::vector<std::string> WholeEnvironment() {
+  std::vector<std::string> found;
+  for (char** at = environ; at != nullptr && *at != nullptr; ++at) found.emplace_back(*at);
   return found;
 }
 

@@ -26,7 +26,8 @@ struct ChildSpec {
   std::vector<std::string> argv;         ///< argv[0] is looked up in our PATH
   std::vector<std::string> environment;  ///< NAME=VALUE, all of it
   std::string working_dir;               ///< empty: ours
-  int output = -1;  ///< descriptor for standard output and error; -1: /dev/null
+  int output = -1;                       ///< descriptor for standard output; -1: /dev/null
+  int errors = -1;                       ///< the same for standard error; -1: as output
 };
 
 struct ChildEnd {
@@ -60,5 +61,8 @@ class ChildProcesses {
 
 /// The named variables of our own environment, as NAME=VALUE, where they are set.
 [[nodiscard]] std::vector<std::string> InheritedEnvironment(const std::vector<std::string>& names);
+
+/// All of them.
+[[nodiscard]] std::vector<std::string> WholeEnvironment();
 
 }  // namespace rouse::k8s

@@ -97,6 +97,31 @@ bool Credentials::Refresh() {
   return token_changed || tls_changed;
 }
 
+void Credentials::UsePlugin(std::unique_ptr<ExecCredentials> runs) {
+  runs_ = std::move(runs);
+  runs_->OnCredential([this](ExecCredential given) { Adopt(std::move(given)); });
+}
+
+bool Credentials::Renew(const CredentialWait& wait) {
+  if (!runs_) {
+    Refresh();
+    return false;
+  }
+  runs_->Renew(wait);
+  return true;
+}
+
+void Credentials::Adopt(ExecCredential given) {
+  ++plugin_generation_;
+  access_.token = std::move(given.token);
+  if (!access_.origin.tls) return;
+  control::ClientTls& tls = *access_.origin.tls;
+  if (tls.certificate_pem == given.certificate_pem && tls.key_pem == given.key_pem) return;
+  tls.certificate_pem = std::move(given.certificate_pem);
+  tls.key_pem = std::move(given.key_pem);
+  ++tls_generation_;
+}
+
 bool Credentials::ReadInto(const std::string& path, std::string& value) {
   if (path.empty()) return false;
   absl::StatusOr<std::string> text = read_(path);

@@ -1,12 +1,14 @@
 #pragma once
 // What:      ClusterAccess, how to reach and convince one API server; Credentials, the same kept
-//            fresh: token and certificate files are read again when due and after a 401.
+//            fresh: token and certificate files are read again when due and after a 401, and what a
+//            plugin gives is taken over.
 // Owner:     app owns one Credentials per cluster; ApiClient refers to it. Control thread.
 // Limits:    files up to credential_file_bytes_max.
 // Never:     logs a secret.
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +17,8 @@
 #include <absl/status/statusor.h>
 
 #include "common/control/channel.h"
+#include "k8s/exec_credentials.h"
+#include "k8s/exec_plugin.h"
 
 namespace rouse::k8s {
 
@@ -37,6 +41,7 @@ struct ClusterAccess {
   std::string ca_file;
   std::string certificate_file;
   std::string key_file;
+  std::optional<ExecPlugin> plugin;
 };
 
 /// From the service account of a pod. kFailedPrecondition outside a cluster.
@@ -55,6 +60,17 @@ class Credentials {
   /// Reads them now (after a 401). True if anything changed.
   bool Refresh();
 
+  /// Named by the kubeconfig; nobody runs it before UsePlugin (exec_process.h: ServePlugin).
+  [[nodiscard]] const std::optional<ExecPlugin>& plugin() const { return access_.plugin; }
+  void UsePlugin(std::unique_ptr<ExecCredentials> runs);
+  /// False where a plugin has not given anything yet, or what it gave has expired.
+  [[nodiscard]] bool usable() const { return runs_ ? runs_->usable() : !access_.plugin; }
+  /// After a 401, or where nothing is usable. True: `wait` is told. False: the files have been
+  /// read again, and nothing is to be waited for.
+  [[nodiscard]] bool Renew(const CredentialWait& wait);
+  /// Changes with everything that a plugin gives.
+  [[nodiscard]] uint64_t plugin_generation() const { return plugin_generation_; }
+
   [[nodiscard]] const control::Origin& origin() const { return access_.origin; }
   [[nodiscard]] const std::string& base_path() const { return access_.base_path; }
   [[nodiscard]] const std::string& ns() const { return access_.ns; }
@@ -66,13 +82,16 @@ class Credentials {
 
  private:
   bool ReadInto(const std::string& path, std::string& value);
+  void Adopt(ExecCredential given);
 
   const Clock& clock_;
   ClusterAccess access_;
   FileReader read_;
   TimePoint read_at_;
   uint64_t tls_generation_ = 1;
+  uint64_t plugin_generation_ = 0;
   absl::Status last_error_;
+  std::unique_ptr<ExecCredentials> runs_;
 };
 
 }  // namespace rouse::k8s

@@ -120,15 +120,10 @@ absl::Status ReadCluster(const Entry& entry, const FileReader& read, ClusterAcce
 
 /// What we cannot do, said plainly; OK where there is nothing of it.
 absl::Status RefuseUnsupported(const YAML::Node& user) {
-  if (Has(user, "exec")) {
-    return absl::UnimplementedError(
-        "user.exec (a credential plugin) is not supported yet: use a token, a tokenFile or a "
-        "client certificate");
-  }
   if (Has(user, "auth-provider")) {
     return absl::UnimplementedError(
         "user.auth-provider was removed from Kubernetes in 1.26 and is not supported: use a "
-        "token, a tokenFile or a client certificate");
+        "token, a tokenFile, a client certificate or a credential plugin (exec)");
   }
   if (Has(user, "username") || Has(user, "password")) {
     return absl::UnimplementedError(
@@ -159,6 +154,17 @@ absl::Status ReadUser(const Entry& entry, const FileReader& read, ClusterAccess&
   if (tls.certificate_pem.empty() != tls.key_pem.empty()) {
     return Invalid("user has a client certificate or its key, not both");
   }
+  return absl::OkStatus();
+}
+
+absl::Status ReadPlugin(const Entry& user, const Entry& cluster, ClusterAccess& access) {
+  if (!access.token.empty() || (access.origin.tls && !access.origin.tls->key_pem.empty())) {
+    return Invalid("user has exec beside a token or a client certificate: use one of them");
+  }
+  absl::StatusOr<ExecPlugin> plugin =
+      ReadExecPlugin(user.body["exec"], cluster.body, user.folder, access.origin);
+  if (!plugin.ok()) return plugin.status();
+  access.plugin = *std::move(plugin);
   return absl::OkStatus();
 }
 
@@ -209,6 +215,9 @@ absl::StatusOr<ClusterAccess> ReadContext(const Merged& merged, const std::strin
     return Invalid("context `" + name + "`: no user `" + user_name + "`");
   }
   status = ReadUser(user->second, read, access);
+  if (status.ok() && Has(user->second.body, "exec")) {
+    status = ReadPlugin(user->second, cluster->second, access);
+  }
   if (!status.ok()) return status;
   return access;
 }

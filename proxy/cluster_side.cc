@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/app/admin_server.h"
+#include "k8s/exec_process.h"
 #include "k8s/kubeconfig.h"
 
 namespace rouse::proxy {
@@ -125,7 +126,7 @@ std::unique_ptr<Homes> MakeHomes(control::Network& network, obs::Log& log, App& 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ClusterSide>> ClusterSide::Make(
-    control::Network& network, obs::Log& log, App& app, Reports& reports, const Config& config,
+    control::RealNetwork& network, obs::Log& log, App& app, Reports& reports, const Config& config,
     TlsSecrets::Adopt on_tls_secret, uint64_t seed) {
   const ClusterConfig& cluster = config.cluster;
   absl::StatusOr<k8s::ClusterAccess> access = k8s::FindAccess(cluster.kubeconfig, cluster.context);
@@ -138,6 +139,7 @@ absl::StatusOr<std::unique_ptr<ClusterSide>> ClusterSide::Make(
   if (!upstream_tls.ok()) return upstream_tls.status();
 
   auto made = std::make_unique<ClusterSide>(network.loop().clock(), *std::move(access));
+  k8s::ServePlugin(network, log, seed, made->credentials_);
   k8s::ApiClientOptions client_options;
   client_options.component = "rouse-proxy";
   made->client_ = std::make_unique<k8s::ApiClient>(network, made->credentials_, client_options);

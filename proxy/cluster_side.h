@@ -8,7 +8,7 @@
 
 #include <absl/status/statusor.h>
 
-#include "common/control/channel.h"
+#include "common/control/real_network.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
 #include "k8s/api_client.h"
@@ -48,8 +48,8 @@ class ClusterSide {
       : credentials_(clock, std::move(access)) {}
   /// kFailedPrecondition or kInvalidArgument where no cluster can be found.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<ClusterSide>> Make(
-      control::Network& network, obs::Log& log, App& app, Reports& reports, const Config& config,
-      TlsSecrets::Adopt on_tls_secret, uint64_t seed);
+      control::RealNetwork& network, obs::Log& log, App& app, Reports& reports,
+      const Config& config, TlsSecrets::Adopt on_tls_secret, uint64_t seed);
 
   /// kFailedPrecondition names the address that cannot be listened on.
   [[nodiscard]] absl::Status Start();

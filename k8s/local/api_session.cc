@@ -5,14 +5,29 @@
 #include <absl/strings/str_cat.h>
 #include <boost/json.hpp>
 
+#include "k8s/exec_process.h"
 #include "k8s/local/json.h"
 
 namespace rouse::k8s::local {
 
 ApiSession::ApiSession(const Clock& clock, obs::Log& log, ClusterAccess access)
     : network_(control::NewRealNetwork(clock, log)), credentials_(clock, std::move(access)) {
-  credentials_.Refresh();
+  ServePlugin(*network_, log, 1, credentials_);
+}
+
+/// A plugin is run before the first call.
+absl::Status ApiSession::Connect() {
+  if (client_ && credentials_.usable()) return absl::OkStatus();
+  absl::Status outcome = absl::DeadlineExceededError("the credential plugin does not answer");
+  bool ended = credentials_.usable();
+  const auto wait = std::make_shared<CredentialTold>([&](const absl::Status& status) {
+    outcome = status;
+    ended = true;
+  });
+  if (!ended && credentials_.Renew(wait)) network_->RunUntil([&] { return ended; }, kCallPatience);
+  if (!credentials_.usable()) return outcome;
   client_ = network_->NewClient(credentials_.origin());
+  return absl::OkStatus();
 }
 
 std::string ApiSession::Answer::Message() const {
@@ -35,6 +50,7 @@ control::HttpRequest ApiSession::Prepare(std::string method, std::string target)
 
 absl::StatusOr<ApiSession::Answer> ApiSession::Call(std::string method, std::string target,
                                                     std::string content_type, std::string body) {
+  if (absl::Status status = Connect(); !status.ok()) return status;
   control::HttpRequest request = Prepare(std::move(method), std::move(target));
   if (!body.empty()) request.headers.push_back({"Content-Type", std::move(content_type)});
   request.body = std::move(body);
@@ -43,6 +59,7 @@ absl::StatusOr<ApiSession::Answer> ApiSession::Call(std::string method, std::str
 
 absl::StatusOr<ApiSession::Answer> ApiSession::Stream(
     std::string target, absl::AnyInvocable<void(std::string_view)> on_data) {
+  if (absl::Status status = Connect(); !status.ok()) return status;
   control::HttpRequest request = Prepare("GET", std::move(target));
   request.limits.idle_timeout = Duration::max();
   return Run(std::move(request), Duration::max(), std::move(on_data));

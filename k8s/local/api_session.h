@@ -41,6 +41,7 @@ class ApiSession {
   [[nodiscard]] std::string default_namespace() const { return credentials_.ns(); }
 
  private:
+  [[nodiscard]] absl::Status Connect();
   [[nodiscard]] control::HttpRequest Prepare(std::string method, std::string target) const;
   [[nodiscard]] absl::StatusOr<Answer> Run(control::HttpRequest request, Duration patience,
                                            absl::AnyInvocable<void(std::string_view)> on_data);

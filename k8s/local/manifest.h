@@ -1,9 +1,7 @@
 #pragma once
 // What:      ParseManifest: the objects in a YAML (or JSON) text of one or several documents.
 // Owner:     nobody; a function. Any thread.
-// Limits:    JsonBounds; aliases are expanded within them.
-// Invariant: plain scalars become booleans, numbers and null as YAML 1.2's core schema says; quoted
-//            ones stay texts.
+// Limits:    JsonBounds, for each document; aliases are expanded within them.
 
 #include <string_view>
 #include <vector>

@@ -127,7 +127,7 @@ TEST_CASE("what cannot be used is refused with a text that says what to do") {
     return std::string(Access({{"/c", Config(cluster, user)}}, {"/c"}).status().message());
   };
   const std::string server = "{server: 'https://h'}";
-  CHECK(why(server, "{exec: {command: aws}}").find("credential plugin") != std::string::npos);
+  CHECK(why(server, "{exec: {command: aws}}").find("apiVersion") != std::string::npos);
   CHECK(why(server, "{auth-provider: {name: oidc}}").find("removed from Kubernetes") !=
         std::string::npos);
   CHECK(why(server, "{username: a, password: b}").find("not supported") != std::string::npos);
