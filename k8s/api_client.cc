@@ -83,6 +83,10 @@ std::unique_ptr<ApiCall> ApiClient::Watch(const ResourceType& type, std::string_
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(query.timeout).count();
   request.query = {
       {"watch", "1"}, {"allowWatchBookmarks", "true"}, {"timeoutSeconds", std::to_string(seconds)}};
+  if (query.send_initial) {
+    request.query.emplace_back("sendInitialEvents", "true");
+    request.query.emplace_back("resourceVersionMatch", "NotOlderThan");
+  }
   if (!query.resource_version.empty()) {
     request.query.emplace_back("resourceVersion", std::move(query.resource_version));
   }

@@ -85,6 +85,9 @@ struct WatchQuery {
   std::string field_selector;
   std::string resource_version;
   Duration timeout = std::chrono::seconds(300);  ///< asked of the server, whole seconds
+  /// A streamed list: what there is comes first, then a bookmark that says so
+  /// (k8s.io/initial-events-end).
+  bool send_initial = false;
 };
 
 struct WatchEvent {

@@ -75,6 +75,14 @@ class Watcher final : private WatcherCore::Store {
     return object.status();
   }
 
+  absl::Status DropListed(std::string_view json) override {
+    const absl::StatusOr<ObjectMeta> meta = DecodeMetaOnly(json);
+    if (!meta.ok()) return meta.status();
+    std::erase_if(listed_, [&](const T& object) { return object.meta.key() == meta->key(); });
+    kept_.erase(meta->key());
+    return absl::OkStatus();
+  }
+
   void EndReplace() override {
     KnownMap before = std::move(known_);
     known_.clear();

@@ -9,10 +9,22 @@ namespace {
 
 using obs::LogField;
 
-/// Bookmarks carry nothing but this.
-std::string VersionOf(std::string_view object) {
+/// Bookmarks carry nothing but these.
+struct Mark {
+  std::string version;
+  bool initial_end = false;  ///< a streamed list is whole
+};
+
+Mark MarkOf(std::string_view object) {
   JsonDocument document(object);
-  return document.root()["metadata"]["resourceVersion"].Text();
+  const JsonNode meta = document.root()["metadata"];
+  return {meta["resourceVersion"].Text(),
+          meta["annotations"]["k8s.io/initial-events-end"].Text() == "true"};
+}
+
+/// The server does not know streamed lists, or has them switched off: 400, 405, 406, 415, 422.
+bool CannotStream(const absl::Status& status) {
+  return FailureOf(status) && (absl::IsInvalidArgument(status) || absl::IsUnimplemented(status));
 }
 
 }  // namespace
@@ -26,7 +38,8 @@ WatcherCore::WatcherCore(ApiClient& client, obs::Log& log, uint64_t seed, WatchT
       limits_(limits),
       store_(store),
       backoff_(limits.backoff_first, limits.backoff_most),
-      unreached_(limits.backoff_first, limits.unreached_most) {}
+      unreached_(limits.backoff_first, limits.unreached_most),
+      streams_(limits.streamed_lists) {}
 
 WatcherCore::~WatcherCore() { Stop(); }
 
@@ -49,12 +62,33 @@ void WatcherCore::Stop() {
 void WatcherCore::List() {
   ++counters_.lists;
   listed_at_ = client_.loop().now();
+  store_.BeginReplace();
+  if (!streams_) return AskForList();
+  ++counters_.streamed;
+  listing_ = true;
+  WatchQuery query;
+  query.send_initial = true;
+  query.resource_version = ListVersion();
+  Open(std::move(query));
+}
+
+std::string WatcherCore::ListVersion() const {
+  switch (list_from_) {
+    case ListFrom::kCache:
+      return "0";
+    case ListFrom::kLastSeen:
+      return version_;
+    case ListFrom::kNewest:
+      return {};
+  }
+  return {};
+}
+
+void WatcherCore::AskForList() {
   ListQuery query;
   query.label_selector = target_.label_selector;
   query.field_selector = target_.field_selector;
-  if (list_from_ == ListFrom::kCache) query.resource_version = std::string("0");
-  if (list_from_ == ListFrom::kLastSeen) query.resource_version = version_;
-  store_.BeginReplace();
+  query.resource_version = ListVersion();
   ListHandlers handlers;
   handlers.on_item = [this](std::string_view object) {
     const absl::Status status = store_.TakeListed(object);
@@ -66,33 +100,78 @@ void WatcherCore::List() {
 }
 
 void WatcherCore::OnListEnd(absl::StatusOr<std::string> version) {
-  if (!version.ok()) {
-    const bool expired = IsExpired(version.status());
-    if (expired) ++counters_.expired;
-    // The server does not have what we saw: another one, or restored from a backup. Take what there
-    // is.
-    if (expired || IsVersionTooLarge(version.status())) list_from_ = ListFrom::kNewest;
-    return Fail(version.status(), Next::kList);
-  }
-  version_ = *std::move(version);
+  if (!version.ok()) return OnListFailed(version.status());
+  OnListed(*std::move(version));
+  if (!stopped_) Watch();
+}
+
+void WatcherCore::OnListFailed(const absl::Status& why) {
+  const bool expired = IsExpired(why);
+  if (expired) ++counters_.expired;
+  // The server does not have what we saw: another one, or restored from a backup. Take what there
+  // is.
+  if (expired || IsVersionTooLarge(why)) list_from_ = ListFrom::kNewest;
+  Fail(why, Next::kList);
+}
+
+void WatcherCore::OnListed(std::string version) {
+  version_ = std::move(version);
   list_from_ = ListFrom::kLastSeen;
   Contact();
   const bool first = !std::exchange(synced_, true);
   if (first) log_.Info("watch_synced", {{"kind", target_.type.kind}, {"version", version_}});
   store_.EndReplace();
-  if (!stopped_) Watch();
+}
+
+// ---- a streamed list --------------------------------------------------------------------------
+
+void WatcherCore::OnListEvent(const WatchEvent& event) {
+  if (event.kind == WatchEvent::Kind::kBookmark) {
+    ++counters_.bookmarks;
+    Mark mark = MarkOf(event.object);
+    if (!mark.initial_end) return;
+    listing_ = false;
+    return OnListed(std::move(mark.version));
+  }
+  ++counters_.events;
+  absl::Status status;
+  if (event.kind != WatchEvent::Kind::kAdded) status = store_.DropListed(event.object);
+  if (status.ok() && event.kind != WatchEvent::Kind::kDeleted) {
+    status = store_.TakeListed(event.object);
+  }
+  if (!status.ok()) Undecodable(status);
+}
+
+/// A stream that ends before its list is whole has told nobody anything.
+void WatcherCore::OnStreamedListEnd(const absl::Status& status) {
+  listing_ = false;
+  if (CannotStream(status)) return RefuseStreams(status);
+  if (!status.ok()) return OnListFailed(status);
+  Fail(absl::UnknownError("the streamed list ended before it was whole"), Next::kList);
+}
+
+void WatcherCore::RefuseStreams(const absl::Status& why) {
+  streams_ = false;
+  listing_ = false;
+  log_.Info("watch_list_refused",
+            {{"kind", target_.type.kind}, {"why", std::string(why.message())}});
+  List();
 }
 
 // ---- watch ------------------------------------------------------------------------------------
 
 void WatcherCore::Watch() {
+  WatchQuery query;
+  query.resource_version = version_;
+  Open(std::move(query));
+}
+
+void WatcherCore::Open(WatchQuery query) {
   ++counters_.watches;
   opened_ = false;
   events_in_watch_ = 0;
-  WatchQuery query;
   query.label_selector = target_.label_selector;
   query.field_selector = target_.field_selector;
-  query.resource_version = version_;
   const auto span = static_cast<uint64_t>((limits_.timeout_most - limits_.timeout_least).count());
   query.timeout = limits_.timeout_least + Duration(static_cast<int64_t>(random_.Below(span + 1)));
   WatchHandlers handlers;
@@ -106,7 +185,7 @@ void WatcherCore::OnOpen() {
   opened_ = true;
   opened_at_ = client_.loop().now();
   Contact();
-  ArmSilence(opened_at_ + limits_.silence_max);
+  ArmSilence(opened_at_ + (listing_ ? limits_.list_silence_max : limits_.silence_max));
 }
 
 void WatcherCore::OnEvent(const WatchEvent& event) {
@@ -114,10 +193,11 @@ void WatcherCore::OnEvent(const WatchEvent& event) {
   ++events_in_watch_;
   empty_watches_ = 0;
   if (last_contact_ - opened_at_ >= limits_.healthy_after) backoff_.Reset();
+  if (listing_) return OnListEvent(event);
   std::string version;
   if (event.kind == WatchEvent::Kind::kBookmark) {
     ++counters_.bookmarks;
-    version = VersionOf(event.object);
+    version = MarkOf(event.object).version;
   } else {
     ++counters_.events;
     const absl::Status status = store_.Apply(event, version);
@@ -131,6 +211,7 @@ void WatcherCore::OnWatchEnd(const absl::Status& status) {
   silence_timer_ = 0;
   const Duration lived = opened_ ? client_.loop().now() - opened_at_ : Duration();
   if (lived >= limits_.healthy_after) backoff_.Reset();
+  if (listing_) return OnStreamedListEnd(status);
   if (IsExpired(status)) return OnExpired(status);
   if (IsVersionTooLarge(status)) {
     list_from_ = ListFrom::kNewest;
@@ -181,8 +262,11 @@ void WatcherCore::ArmSilence(TimePoint when) {
 }
 
 void WatcherCore::OnSilence() {
-  const TimePoint due = last_contact_ + limits_.silence_max;
+  const TimePoint due = !listing_ ? last_contact_ + limits_.silence_max
+                                  : std::min(last_contact_ + limits_.list_silence_max,
+                                             opened_at_ + limits_.list_whole_within);
   if (client_.loop().now() < due) return ArmSilence(due);
+  if (listing_) return RefuseStreams(absl::UnknownError("the streamed list does not end"));
   ++counters_.silent;
   log_.Warn("watch_silent",
             {{"kind", target_.type.kind}, {"silence_ms", Milliseconds(limits_.silence_max)}});
@@ -207,7 +291,12 @@ void WatcherCore::Fail(const absl::Status& why, Next next) {
   Duration wait = unreached ? unreached_.Next(random_) : backoff_.Next(random_);
   // Each begins anew after the other: a server that has come back is not the one that went.
   (unreached ? backoff_ : unreached_).Reset();
-  if (failure && failure->retry_after) wait = std::max(wait, *failure->retry_after);
+  if (failure && failure->retry_after) {
+    // At least as long as asked for; not all at the same moment.
+    const Duration asked = *failure->retry_after;
+    const auto spread = static_cast<uint64_t>((asked / 10).count());
+    wait = std::max(wait, asked + Duration(static_cast<int64_t>(random_.Below(spread + 1))));
+  }
   if (!unreached || now - said_at_ >= limits_.backoff_most) {
     if (unreached) said_at_ = now;
     log_.Warn("watch_failed", {{"kind", target_.type.kind},

@@ -1,6 +1,7 @@
 #pragma once
 // What:      WatcherCore, the list-and-watch life of one kind without its type: when to list, from
-//            which version to watch, when a stream is dead, how long to back off.
+//            which version to watch, when a stream is dead, how long to back off. A list is
+//            streamed as the beginning of its watch (WatchList) where the server can do that.
 // Owner:     Watcher<T>. Control thread.
 // Limits:    WatchLimits.
 // Invariant: after the first sync the store only moves forward: a replacement is handed over whole,
@@ -28,6 +29,11 @@ struct WatchLimits {
   Duration timeout_least = std::chrono::seconds(300);
   Duration timeout_most = std::chrono::seconds(600);
   Duration silence_max = std::chrono::seconds(90);  ///< no event, no bookmark: the stream is dead
+  bool streamed_lists = true;                       ///< where the server can
+  /// A streamed list that says nothing for the one, or is not whole after the other, never will be:
+  /// the server does not know what was asked of it.
+  Duration list_silence_max = std::chrono::seconds(10);
+  Duration list_whole_within = std::chrono::seconds(60);
   Duration empty_within = std::chrono::seconds(1);  ///< ended sooner, without a word: failed
   uint64_t empty_max = 3;                           ///< so many in a row: history is gone
 };
@@ -41,6 +47,7 @@ struct WatchTarget {
 
 struct WatchCounters {
   uint64_t lists = 0;
+  uint64_t streamed = 0;  ///< of these, asked for as streams
   uint64_t watches = 0;
   uint64_t events = 0;
   uint64_t bookmarks = 0;
@@ -58,6 +65,8 @@ class WatcherCore {
     virtual ~Store() = default;
     virtual void BeginReplace() = 0;
     virtual absl::Status TakeListed(std::string_view object) = 0;  ///< an error: cannot be decoded
+    /// Of what was listed so far; a streamed list may change while it comes.
+    virtual absl::Status DropListed(std::string_view object) = 0;
     virtual void EndReplace() = 0;
     /// Applies one event; the object's resourceVersion goes to `version`.
     virtual absl::Status Apply(const WatchEvent& event, std::string& version) = 0;
@@ -83,8 +92,16 @@ class WatcherCore {
   enum class Next : uint8_t { kList, kWatch };
 
   void List();
+  void AskForList();
+  [[nodiscard]] std::string ListVersion() const;
   void OnListEnd(absl::StatusOr<std::string> version);
+  void OnListFailed(const absl::Status& why);
+  void OnListed(std::string version);
+  void OnListEvent(const WatchEvent& event);
+  void OnStreamedListEnd(const absl::Status& status);
+  void RefuseStreams(const absl::Status& why);
   void Watch();
+  void Open(WatchQuery query);
   void OnOpen();
   void OnEvent(const WatchEvent& event);
   void OnWatchEnd(const absl::Status& status);
@@ -108,6 +125,8 @@ class WatcherCore {
   TimePoint said_at_{};
   ListFrom list_from_ = ListFrom::kCache;
   std::string version_;
+  bool streams_;          ///< lists are streamed: not refused so far
+  bool listing_ = false;  ///< the stream under way has not told all that there is
   bool synced_ = false;
   bool stopped_ = true;
   TimePoint last_contact_{};

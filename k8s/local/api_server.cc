@@ -48,7 +48,8 @@ ApiServer::ApiServer(control::Network& network, ObjectStore& store, obs::Log& lo
       faults_(network.loop(),
               FaultHooks{[this] { watches_.CutAll(); }, [this] { store_.Compact(); },
                          [this](bool silent) { SetSilent(silent); },
-                         [this](bool down) { SetDown(down); }}),
+                         [this](bool down) { SetDown(down); },
+                         [this](StreamedLists mode) { watches_.SetStreamedLists(mode); }}),
       alive_(std::make_shared<bool>(true)) {}
 
 ApiServer::~ApiServer() { *alive_ = false; }

@@ -50,7 +50,16 @@ void ApiWatches::Start(const ApiTarget& target, std::unique_ptr<control::HttpRes
   const ApiResult<uint64_t> version = VersionOf(target.Query("resourceVersion"));
   if (!version.ok()) return Refuse(*responder, version.error());
   if (watches_.size() >= options_.watches_max) return Refuse(*responder, ErrorOfCode(429, 1));
-  const bool initial = target.QueryFlag("sendInitialEvents");
+  const bool initial =
+      target.QueryFlag("sendInitialEvents") && streamed_lists_ != StreamedLists::kIgnore;
+  if (initial && streamed_lists_ == StreamedLists::kRefuse) {
+    ApiError off = ErrorOfCode(422, 0);
+    off.reason = "Invalid";
+    off.message =
+        "sendInitialEvents is forbidden for watch unless the WatchList feature gate is "
+        "enabled";
+    return Refuse(*responder, off);
+  }
   if (initial && target.Query("resourceVersionMatch") != "NotOlderThan") {
     return Refuse(*responder, BadRequest("sendInitialEvents requires resourceVersionMatch to be "
                                          "NotOlderThan"));

@@ -12,6 +12,7 @@
 
 #include "common/control/channel.h"
 #include "k8s/local/api_reader.h"
+#include "k8s/local/faults.h"
 #include "k8s/local/object_store.h"
 
 namespace rouse::k8s::local {
@@ -33,6 +34,7 @@ class ApiWatches {
   void CutAll();
   /// While silent, nothing is written to any watch.
   void SetSilent(bool silent) { silent_ = silent; }
+  void SetStreamedLists(StreamedLists mode) { streamed_lists_ = mode; }
   [[nodiscard]] size_t open() const { return watches_.size(); }
 
  private:
@@ -52,6 +54,7 @@ class ApiWatches {
   ObjectStore& store_;
   WatchOptions options_;
   bool silent_ = false;
+  StreamedLists streamed_lists_ = StreamedLists::kServe;
   uint64_t next_ = 1;
   std::map<uint64_t, std::unique_ptr<Stream>> watches_;
   std::shared_ptr<bool> alive_;

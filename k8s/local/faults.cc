@@ -15,8 +15,9 @@ namespace {
 
 constexpr Duration kDownAfter = std::chrono::milliseconds(5);
 
-constexpr std::array<std::string_view, 7> kMembers = {
-    "cutWatches", "cutWatchesEvery", "answer", "delay", "silent", "forgetHistory", "down"};
+constexpr std::array<std::string_view, 8> kMembers = {
+    "cutWatches", "cutWatchesEvery", "answer", "delay",
+    "silent",     "forgetHistory",   "down",   "streamedLists"};
 
 /// `1s`, `250ms`; nullopt where it is anything else or not positive.
 std::optional<Duration> DurationAt(const Json& value, JsonPath path) {
@@ -61,6 +62,10 @@ ApiError Faults::Add(const Json& spec) {
     if (!interval) return WantsDuration("cutWatchesEvery");
     CutEvery(*interval);
   }
+  if (Find(spec, {"streamedLists"}) != nullptr) {
+    ApiError error = SetStreamedLists(TextAt(spec, {"streamedLists"}));
+    if (!error.ok()) return error;
+  }
   if (FlagAt(spec, {"forgetHistory"})) hooks_.forget_history();
   if (FlagAt(spec, {"cutWatches"})) hooks_.cut_watches();
   if (Find(spec, {"silent"}) != nullptr) {
@@ -98,6 +103,19 @@ ApiError Faults::AddDelay(const Json& spec) {
   return {};
 }
 
+ApiError Faults::SetStreamedLists(std::string_view mode) {
+  if (mode == "serve") {
+    hooks_.set_streamed_lists(StreamedLists::kServe);
+  } else if (mode == "refuse") {
+    hooks_.set_streamed_lists(StreamedLists::kRefuse);
+  } else if (mode == "ignore") {
+    hooks_.set_streamed_lists(StreamedLists::kIgnore);
+  } else {
+    return BadRequest("streamedLists is serve, refuse or ignore");
+  }
+  return {};
+}
+
 void Faults::CutEvery(Duration interval) {
   loop_.Cancel(cut_timer_);
   cut_interval_ = interval;
@@ -131,6 +149,7 @@ void Faults::GoDown(Duration duration) {
 void Faults::Clear() {
   answers_.clear();
   delays_.clear();
+  hooks_.set_streamed_lists(StreamedLists::kServe);
   cut_interval_ = Duration::zero();
   loop_.Cancel(std::exchange(cut_timer_, 0));
   loop_.Cancel(silent_timer_);

@@ -1,6 +1,6 @@
 #pragma once
 // What:      Faults, what tests make the API server do wrong: answers, delays, silence, cut
-//            watches, lost history, and being down.
+//            watches, lists it does not stream, lost history, and being down.
 // Owner:     ApiServer. Control thread.
 // Limits:    kFaultRulesMax rules; each fault with a duration ends by itself.
 // Invariant: Clear() undoes all that still lasts.
@@ -21,12 +21,20 @@ namespace rouse::k8s::local {
 
 inline constexpr size_t kFaultRulesMax = 64;
 
+/// What becomes of a watch with sendInitialEvents.
+enum class StreamedLists : uint8_t {
+  kServe,
+  kRefuse,  ///< 422, as servers answer that have WatchList switched off
+  kIgnore,  ///< as servers do that came before it: an ordinary watch, without the end's bookmark
+};
+
 /// What the server lends to its faults.
 struct FaultHooks {
   absl::AnyInvocable<void()> cut_watches;
   absl::AnyInvocable<void()> forget_history;
   absl::AnyInvocable<void(bool silent)> set_silent;
   absl::AnyInvocable<void(bool down)> set_down;
+  absl::AnyInvocable<void(StreamedLists)> set_streamed_lists;
 };
 
 class Faults {
@@ -61,6 +69,7 @@ class Faults {
 
   [[nodiscard]] ApiError AddAnswer(const Json& spec);
   [[nodiscard]] ApiError AddDelay(const Json& spec);
+  [[nodiscard]] ApiError SetStreamedLists(std::string_view mode);
   void CutEvery(Duration interval);
   void GoSilent(Duration duration);
   void GoDown(Duration duration);

@@ -51,6 +51,7 @@ struct ApiFixture {
                                    const std::vector<std::string>& items,
                                    const std::string& continue_token = {});
 [[nodiscard]] std::string EventText(const std::string& type, const std::string& object);
-[[nodiscard]] std::string BookmarkText(const std::string& version);
+/// `initial_end`: the one that ends a streamed list.
+[[nodiscard]] std::string BookmarkText(const std::string& version, bool initial_end = false);
 
 }  // namespace rouse::k8s

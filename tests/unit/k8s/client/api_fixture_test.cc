@@ -108,9 +108,11 @@ std::string EventText(const std::string& type, const std::string& object) {
   return R"({"type":")" + type + R"(","object":)" + object + "}\n";
 }
 
-std::string BookmarkText(const std::string& version) {
-  return EventText("BOOKMARK",
-                   R"({"kind":"Service","metadata":{"resourceVersion":")" + version + R"("}})");
+std::string BookmarkText(const std::string& version, bool initial_end) {
+  const std::string mark =
+      initial_end ? R"(,"annotations":{"k8s.io/initial-events-end":"true"})" : "";
+  return EventText("BOOKMARK", R"({"kind":"Service","metadata":{"resourceVersion":")" + version +
+                                   "\"" + mark + "}}");
 }
 
 namespace {

@@ -31,7 +31,13 @@ struct WatcherFixture {
   Notes notes;
   Watcher<Service> watcher;
 
-  explicit WatcherFixture(uint64_t seed = 1, WatchLimits limits = {})
+  /// Lists as answers to one request each; StreamedFixture is for the others.
+  static WatchLimits PlainLists() {
+    WatchLimits limits;
+    limits.streamed_lists = false;
+    return limits;
+  }
+  explicit WatcherFixture(uint64_t seed = 1, WatchLimits limits = PlainLists())
       : api(seed), watcher(api.client, api.log, seed, notes, "", kSelector, "", limits) {
     watcher.Start();
   }

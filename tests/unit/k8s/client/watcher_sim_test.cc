@@ -62,6 +62,9 @@ class UnreliableServer {
     watch_.reset();
   }
   void Calm() { calm_ = true; }
+  /// What streamed lists meet: a server that has them, one that refuses, one that came before them.
+  enum class Streams : uint8_t { kServed, kRefused, kUnknown };
+  void Stream(Streams streams) { streams_ = streams; }
   [[nodiscard]] std::map<std::string, std::string> Objects() const { return objects_; }
 
  private:
@@ -80,7 +83,23 @@ class UnreliableServer {
       }
       return taken.responder->Respond(200, {}, ListText(std::to_string(version_), items));
     }
-    const int from = std::stoi(QueryOf(taken.request, "resourceVersion"));
+    if (QueryOf(taken.request, "sendInitialEvents") == "true") {
+      if (streams_ == Streams::kServed) return ServeStreamed(std::move(taken));
+      if (streams_ == Streams::kRefused) {
+        return taken.responder->Respond(422, {}, StatusText(422, "Invalid", "x"));
+      }
+    }
+    const std::string asked = QueryOf(taken.request, "resourceVersion");
+    if (asked == "0" || asked == "-") {  // an old server's way: what there is, and no end of it
+      taken.responder->Begin(200, {});
+      for (const auto& [name, version] : objects_) {
+        const std::string text = ServiceText(name, version, uids_[name]);
+        static_cast<void>(taken.responder->Write(EventText("ADDED", text)));
+      }
+      watch_ = std::move(taken);
+      return;
+    }
+    const int from = std::stoi(asked);
     const bool forgotten =
         from < version_ && (history_.empty() || history_.front().first > from + 1);
     if (forgotten) return taken.responder->Respond(410, {}, StatusText(410, "Expired", "x"));
@@ -91,8 +110,26 @@ class UnreliableServer {
     watch_ = std::move(taken);
   }
 
+  /// Things may change while the list comes, and it may break off.
+  void ServeStreamed(ScriptedService::Taken taken) {
+    taken.responder->Begin(200, {});
+    const std::map<std::string, std::string> now = objects_;
+    watch_ = std::move(taken);
+    for (const auto& [name, version] : now) {
+      if (!calm_ && random_.Below(10) == 0) {
+        watch_->responder->Abort();
+        return watch_.reset();
+      }
+      const std::string text = ServiceText(name, version, uids_[name]);
+      static_cast<void>(watch_->responder->Write(EventText("ADDED", text)));
+    }
+    if (!calm_ && random_.Below(3) == 0) Change();
+    static_cast<void>(watch_->responder->Write(BookmarkText(std::to_string(version_), true)));
+  }
+
   ApiFixture& api_;
   Random random_;
+  Streams streams_ = Streams::kServed;
   int version_ = 100;
   bool calm_ = false;
   std::map<std::string, std::string> objects_;
@@ -102,10 +139,14 @@ class UnreliableServer {
 };
 
 TEST_CASE("through any trouble the listener ends with what the server has, never a step aside") {
+  using Streams = UnreliableServer::Streams;
+  const Streams streams = GENERATE(Streams::kServed, Streams::kRefused, Streams::kUnknown);
+  CAPTURE(streams);
   for (uint64_t seed = 1; seed <= 60; ++seed) {
     CAPTURE(seed);
-    WatcherFixture f(seed);
+    WatcherFixture f(seed, WatchLimits());
     UnreliableServer server(f.api, seed);
+    server.Stream(streams);
     Random random(seed * 77);
     for (int step = 0; step < 150; ++step) {
       if (random.Below(4) == 0) {

@@ -31,6 +31,25 @@ TEST_CASE("answers on demand come so many times, on their path, with Retry-After
   CHECK(api.Get(kConfigMaps).status == 200);
 }
 
+TEST_CASE("streamed lists are refused or taken for ordinary watches on demand") {
+  Faulty api;
+  const std::string streamed =
+      std::string(kConfigMaps) +
+      "?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=1";
+  api.Call("POST", kConfigMaps, ConfigMapText("a"));
+  REQUIRE(api.Fault(R"({"streamedLists":"refuse"})").status == 200);
+  CHECK(api.Open(streamed)->recorder.status == 422);
+  REQUIRE(api.Fault(R"({"streamedLists":"ignore"})").status == 200);
+  const auto ignored = api.Open(streamed);
+  CHECK(api.Sees(*ignored, {"ADDED a"}));
+  api.Call("POST", kConfigMaps, ConfigMapText("b"));
+  CHECK(api.Sees(*ignored, {"ADDED a", "ADDED b"}));  // and no bookmark between
+  CHECK(api.Call("DELETE", kPath).status == 200);
+  const auto served = api.Open(streamed);
+  CHECK(api.Sees(*served, {"ADDED a", "ADDED b", "BOOKMARK "}));
+  CHECK(api.Fault(R"({"streamedLists":"no"})").status == 400);
+}
+
 TEST_CASE("faults last until they are cleared, and are shown") {
   Faulty api;
   REQUIRE(api.Fault(R"({"answer":{"status":500},"delay":{"duration":"1ms"}})").status == 200);
