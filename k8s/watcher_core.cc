@@ -117,6 +117,7 @@ void WatcherCore::OnListFailed(const absl::Status& why) {
 void WatcherCore::OnListed(std::string version) {
   version_ = std::move(version);
   list_from_ = ListFrom::kLastSeen;
+  cut_lists_ = 0;
   Contact();
   const bool first = !std::exchange(synced_, true);
   if (first) log_.Info("watch_synced", {{"kind", target_.type.kind}, {"version", version_}});
@@ -146,6 +147,10 @@ void WatcherCore::OnListEvent(const WatchEvent& event) {
 void WatcherCore::OnStreamedListEnd(const absl::Status& status) {
   listing_ = false;
   if (CannotStream(status)) return RefuseStreams(status);
+  const bool cut = opened_ && !FailureOf(status);
+  if (cut && ++cut_lists_ >= limits_.list_cuts_max) {
+    return RefuseStreams(absl::UnknownError("streamed lists break off"));
+  }
   if (!status.ok()) return OnListFailed(status);
   Fail(absl::UnknownError("the streamed list ended before it was whole"), Next::kList);
 }

@@ -34,6 +34,7 @@ struct WatchLimits {
   /// the server does not know what was asked of it.
   Duration list_silence_max = std::chrono::seconds(10);
   Duration list_whole_within = std::chrono::seconds(60);
+  uint64_t list_cuts_max = 3;  ///< so many in a row that broke off: it cannot be streamed to us
   Duration empty_within = std::chrono::seconds(1);  ///< ended sooner, without a word: failed
   uint64_t empty_max = 3;                           ///< so many in a row: history is gone
 };
@@ -125,8 +126,9 @@ class WatcherCore {
   TimePoint said_at_{};
   ListFrom list_from_ = ListFrom::kCache;
   std::string version_;
-  bool streams_;          ///< lists are streamed: not refused so far
-  bool listing_ = false;  ///< the stream under way has not told all that there is
+  bool streams_;            ///< lists are streamed: not refused so far
+  uint64_t cut_lists_ = 0;  ///< in a row
+  bool listing_ = false;    ///< the stream under way has not told all that there is
   bool synced_ = false;
   bool stopped_ = true;
   TimePoint last_contact_{};

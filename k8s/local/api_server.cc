@@ -14,6 +14,8 @@ namespace json = boost::json;
 
 namespace {
 
+/// A whole list may wait for its reader, as the beginning of a watch.
+constexpr size_t kWatchBytesMax = 64 << 20;
 constexpr std::string_view kFaultsPath = "/rouse.local/faults";
 
 void Send(control::HttpResponder& responder, ApiReply reply) {
@@ -61,6 +63,7 @@ absl::Status ApiServer::Listen() {
   listen.host = options_.host;
   listen.port = port_ != 0 ? port_ : options_.port;
   listen.tls = options_.tls;
+  listen.messages.queue_bytes_max = kWatchBytesMax;
   absl::StatusOr<std::unique_ptr<control::HttpListener>> listener =
       network_.Listen(std::move(listen), *this);
   if (!listener.ok()) return listener.status();

@@ -110,6 +110,16 @@ class SimApi final : public control::HttpService {
     for (auto& watch : watches_[kind]) (void)watch->Write(line);
   }
 
+  std::string StreamedList(const std::string& kind) {
+    std::string lines;
+    for (const auto& [name, object] : objects_[kind]) {
+      lines += R"({"type":"ADDED","object":)" + object.json + "}\n";
+    }
+    return lines + R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":")" +
+           std::to_string(version_) + R"(","annotations":{"k8s.io/initial-events-end":"true"}}}})" +
+           "\n";
+  }
+
   void ServeKind(const std::string& kind, const control::IncomingRequest& request,
                  std::unique_ptr<control::HttpResponder> responder) {
     if (request.target.find("watch=1") == std::string::npos) {
@@ -124,8 +134,12 @@ class SimApi final : public control::HttpService {
     const size_t at = request.target.find("resourceVersion=");
     const uint64_t since = std::strtoull(request.target.c_str() + at + 16, nullptr, 10);
     responder->Begin(200, {});
-    for (const auto& [version, line] : events_[kind]) {
-      if (version > since) (void)responder->Write(line);
+    if (request.target.find("sendInitialEvents=true") != std::string::npos) {
+      (void)responder->Write(StreamedList(kind));
+    } else {
+      for (const auto& [version, line] : events_[kind]) {
+        if (version > since) (void)responder->Write(line);
+      }
     }
     control::HttpResponder* watch = responder.get();
     watch->OnGone([this, kind, watch] {

@@ -138,6 +138,19 @@ TEST_CASE(
   CHECK(f.watcher.counters().failures == 1);
 }
 
+TEST_CASE("where streamed lists break off again and again, lists are asked for") {
+  StreamedFixture f;
+  for (int i = 0; i < 3; ++i) {
+    f.WaitForRequest(seconds(40));
+    ScriptedService::Taken list = f.OpenList();
+    f.Write(list, f.Added("a", "5"));
+    list.responder->Abort();
+  }
+  const control::IncomingRequest list = f.api.Answer(200, ListText("10", {ServiceText("a", "5")}));
+  CHECK(QueryOf(list, "watch") == "-");
+  CHECK(f.notes.Take() == Told{"+a@5", "="});
+}
+
 TEST_CASE("an overloaded or forbidding server is no server without streams") {
   const int code = GENERATE(403, 404, 429, 500, 503);
   CAPTURE(code);

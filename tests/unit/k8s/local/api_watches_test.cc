@@ -124,6 +124,24 @@ TEST_CASE("a streamed list ends with the bookmark that says so") {
       400);
 }
 
+TEST_CASE("a large list is streamed whole") {
+  Watching api;
+  const std::string data(200'000, 'x');
+  for (int i = 0; i < 30; ++i) {
+    const std::string name = "large-" + std::to_string(i);
+    REQUIRE(api.Call("POST", kConfigMaps,
+                     R"({"metadata":{"name":")" + name + R"("},"data":{"k":")" + data + R"("}})")
+                .status == 201);
+  }
+  const auto watch = api.Open(std::string(kConfigMaps) +
+                              "?watch=true&sendInitialEvents=true&allowWatchBookmarks=true&"
+                              "resourceVersionMatch=NotOlderThan");
+  REQUIRE(api.Until(
+      [&] { return watch->recorder.ended() || watch->recorder.body.ends_with("\"true\"}}}}\n"); }));
+  CHECK_FALSE(watch->recorder.ended());
+  CHECK(watch->events().size() == 31);
+}
+
 TEST_CASE("a client that leaves is forgotten") {
   Watching api;
   auto watch = api.From(api.version());
