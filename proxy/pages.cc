@@ -33,11 +33,12 @@ void AppendWorkload(const WorkloadRow& row, std::string& out) {
 
 }  // namespace
 
-std::string MetricsText(const Sample& sample, const TlsMaterial* tls) {
+std::string MetricsText(const Sample& sample, const TlsMaterial* tls, const KubernetesSide* side) {
   obs::MetricPage page;
   sample.stats.AddTo(page);
   for (const WorkloadRow& row : sample.workloads) row.stats.AddTo(page, row.workload);
   if (tls != nullptr) tls->AddTo(page);
+  if (side != nullptr) side->AddTo(page);
   return page.Text();
 }
 

@@ -6,12 +6,14 @@
 #include <string>
 
 #include "common/app/options.h"
+#include "proxy/control/kubernetes_side.h"
 #include "proxy/data_plane.h"
 #include "proxy/tls_material.h"
 
 namespace rouse::proxy {
 
-[[nodiscard]] std::string MetricsText(const Sample& sample, const TlsMaterial* tls = nullptr);
+[[nodiscard]] std::string MetricsText(const Sample& sample, const TlsMaterial* tls = nullptr,
+                                      const KubernetesSide* side = nullptr);
 /// Endpoints with state, in flight and limit; parked count, bytes and the oldest one's age.
 [[nodiscard]] std::string WorkloadsJson(const Sample& sample);
 /// Every option with its value (secrets masked) and source.

@@ -128,7 +128,8 @@ void Program::AddPages() {
   admin_.BeatWithLoop("control");
   for (size_t i = 0; i < app_.shards(); ++i) admin_.AddHeartbeat("shard-" + std::to_string(i));
   admin_.SetRefresh([this](absl::AnyInvocable<void()> done) { Refresh(std::move(done)); });
-  admin_.SetMetrics([this] { return MetricsText(sample_, &tls_); });
+  admin_.SetMetrics(
+      [this] { return MetricsText(sample_, &tls_, cluster_ ? &cluster_->side() : nullptr); });
   admin_.AddPage("/config", "every option with its source",
                  [this] { return ConfigJson(options_); });
   admin_.AddPage("/workloads", "endpoints, what is in flight, what waits",

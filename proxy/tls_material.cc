@@ -9,6 +9,7 @@
 
 #include "k8s/credentials.h"
 #include "proxy/log_events.h"
+#include "proxy/telemetry/shard_stats.h"
 
 namespace rouse::proxy {
 namespace {
@@ -247,15 +248,9 @@ void TlsMaterial::AddTo(obs::MetricPage& page) const {
 }
 
 std::string TlsMaterial::MetricTable() {
-  const auto row = [](std::string_view name, std::string_view kind, std::string_view labels,
-                      std::string_view help) {
-    return absl::StrCat("| `", absl::string_view(name.data(), name.size()), "` | ",
-                        absl::string_view(kind.data(), kind.size()), " | ",
-                        absl::string_view(labels.data(), labels.size()), " | ",
-                        absl::string_view(help.data(), help.size()), " |\n");
-  };
-  return row(kLoads, "counter", "", kLoadsHelp) + row(kFailures, "counter", "", kFailuresHelp) +
-         row(kExpiry, "gauge", "name", kExpiryHelp);
+  return MetricLine({kLoads, "counter", "", kLoadsHelp}) +
+         MetricLine({kFailures, "counter", "", kFailuresHelp}) +
+         MetricLine({kExpiry, "gauge", "name", kExpiryHelp});
 }
 
 }  // namespace rouse::proxy

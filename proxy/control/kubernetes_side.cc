@@ -1,7 +1,10 @@
 #include "proxy/control/kubernetes_side.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
+
+#include "proxy/telemetry/shard_stats.h"
 
 namespace rouse::proxy {
 
@@ -132,34 +135,57 @@ Duration KubernetesSide::staleness() const {
   return network_.loop().now() - oldest;
 }
 
+namespace {
+
+constexpr MetricRow kMetrics[] = {
+    {"rouse_proxy_snapshot_age_seconds", "gauge", "",
+     "Since the Kubernetes API last said anything useful"},
+    {"rouse_proxy_snapshots_total", "counter", "", "Snapshots built"},
+    {"rouse_proxy_route_conflicts", "gauge", "",
+     "Hosts and paths that a workload asked for and did not get"},
+    {"rouse_proxy_watch_events_total", "counter", "", "Watch events received"},
+    {"rouse_proxy_watch_failures_total", "counter", "", "Lists and watches that ended badly"},
+    {"rouse_proxy_reports_sent_total", "counter", "", "Reports sent to autoscaler replicas"},
+    {"rouse_proxy_report_wakes_total", "counter", "", "Wakes sent to autoscaler replicas"},
+    {"rouse_proxy_report_failures_total", "counter", "",
+     "Reports that a replica's full queue refused"},
+    {"rouse_proxy_autoscalers_connected", "gauge", "", "Autoscaler replicas that reports reach"},
+};
+
+}  // namespace
+
 void KubernetesSide::AddTo(obs::MetricPage& page) const {
-  const auto count = [&](std::string_view name, std::string_view help, uint64_t value) {
-    page.Add(name, help, {}, obs::Counter{value});
-  };
-  const auto gauge = [&](std::string_view name, std::string_view help, double value) {
-    page.Add(name, help, {}, obs::Gauge{value});
-  };
-  gauge("rouse_proxy_snapshot_age_seconds", "Since the Kubernetes API last said anything useful",
-        std::chrono::duration<double>(staleness()).count());
-  count("rouse_proxy_snapshots_total", "Snapshots built", snapshots_);
-  gauge("rouse_proxy_route_conflicts", "Hosts and paths that a workload asked for and did not get",
-        static_cast<double>(builder_.conflicts().size()));
   uint64_t events = 0;
   uint64_t failures = 0;
   for (const k8s::WatchCounters* counters : {&services_.counters(), &slices_.counters()}) {
     events += counters->events;
     failures += counters->failures;
   }
-  count("rouse_proxy_watch_events_total", "Watch events received", events);
-  count("rouse_proxy_watch_failures_total", "Lists and watches that ended badly", failures);
   const ReporterCounters& reports = reporter_.counters();
-  count("rouse_proxy_reports_sent_total", "Reports sent to autoscaler replicas",
-        reports.reports_sent);
-  count("rouse_proxy_report_wakes_total", "Wakes sent to autoscaler replicas", reports.wakes_sent);
-  count("rouse_proxy_report_failures_total", "Reports that a replica's full queue refused",
-        reports.send_failures);
-  gauge("rouse_proxy_autoscalers_connected", "Autoscaler replicas that reports reach",
-        static_cast<double>(reporter_.connected()));
+  const double figures[] = {std::chrono::duration<double>(staleness()).count(),
+                            static_cast<double>(snapshots_),
+                            static_cast<double>(builder_.conflicts().size()),
+                            static_cast<double>(events),
+                            static_cast<double>(failures),
+                            static_cast<double>(reports.reports_sent),
+                            static_cast<double>(reports.wakes_sent),
+                            static_cast<double>(reports.send_failures),
+                            static_cast<double>(reporter_.connected())};
+  static_assert(std::size(figures) == std::size(kMetrics));
+  for (size_t i = 0; i < std::size(kMetrics); ++i) {
+    const MetricRow& row = kMetrics[i];
+    if (row.kind == "gauge") {
+      page.Add(row.name, row.help, {}, obs::Gauge{figures[i]});
+    } else {
+      page.Add(row.name, row.help, {}, obs::Counter{static_cast<uint64_t>(figures[i])});
+    }
+  }
+}
+
+std::string KubernetesSide::MetricTable() {
+  std::string table;
+  for (const MetricRow& row : kMetrics) table += MetricLine(row);
+  return table;
 }
 
 void KubernetesSide::AutoscalerSlices::OnUpsert(k8s::EndpointSlice slice) {

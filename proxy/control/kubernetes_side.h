@@ -64,6 +64,7 @@ class KubernetesSide {
   [[nodiscard]] const ClusterView& view() const { return view_; }
   [[nodiscard]] const SnapshotBuilder& builder() const { return builder_; }
   void AddTo(obs::MetricPage& page) const;
+  [[nodiscard]] static std::string MetricTable();
 
  private:
   /// Slices of the autoscaler's Service -> where to report.

@@ -92,6 +92,18 @@ void ShardStats::AddTo(obs::MetricPage& page) const {
   }
 }
 
+std::string MetricLine(const MetricRow& row) {
+  std::string text = "| `";
+  text += row.name;
+  text += "` | ";
+  text += row.kind;
+  text += " | ";
+  text += row.labels;
+  text += " | ";
+  text += row.help;
+  return text + " |\n";
+}
+
 std::string MetricTable() {
   std::vector<MetricRow> rows;
 #define ROUSE_ROW(field, name, help) rows.push_back({name, "counter", "", help});
@@ -114,17 +126,7 @@ std::string MetricTable() {
   rows.push_back({kEndpointsReady, "gauge", "workload", kEndpointsReadyHelp});
 
   std::string text = "| Metric | Kind | Labels | Means |\n|---|---|---|---|\n";
-  for (const MetricRow& row : rows) {
-    text += "| `";
-    text += row.name;
-    text += "` | ";
-    text += row.kind;
-    text += " | ";
-    text += row.labels;
-    text += " | ";
-    text += row.help;
-    text += " |\n";
-  }
+  for (const MetricRow& row : rows) text += MetricLine(row);
   return text;
 }
 

@@ -114,13 +114,15 @@ struct ShardStats {
   void AddTo(obs::MetricPage& page) const;
 };
 
-/// A row of the README's table of metrics.
+/// A row of the table of metrics (docs/metrics.md).
 struct MetricRow {
   std::string_view name;
   std::string_view kind;
   std::string_view labels;
   std::string_view help;
 };
+/// As a line of the table.
+[[nodiscard]] std::string MetricLine(const MetricRow& row);
 /// The table as Markdown, in the order of the rows above.
 [[nodiscard]] std::string MetricTable();
 
