@@ -61,13 +61,14 @@ class Process:
 
     def __init__(self, name, args, directory, env=None):
         self.name, self.args, self.env = name, [str(a) for a in args], env
+        self.enter = None  # called in the child before its program runs
         self.log = directory / f"{name}.log"
         self.process = None
 
     def start(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.args, stdout=log, stderr=log, env=self.env,
-                                            stdin=subprocess.DEVNULL)
+                                            stdin=subprocess.DEVNULL, preexec_fn=self.enter)
         return self
 
     @property
@@ -109,28 +110,47 @@ class Process:
 class Cluster:
     """Use as a context manager: `with Cluster() as cluster:`."""
 
-    def __init__(self, proxy_flags=(), autoscaler_flags=("--scale-to-zero-grace", "2s"), shards=1):
+    def __init__(self, proxy_flags=(), autoscaler_flags=("--scale-to-zero-grace", "2s"), shards=1, token=""):
+        """With a `token` the API asks for it, and both programs get it from a credential plugin."""
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="rouse-system-"))
         self.kubeconfig = self.directory / "kubeconfig"
+        self.token = token
         self.api_port, self.proxy_port, self.report_port = free_port(), free_port(), free_port()
         self.proxy_health, self.proxy_admin = free_port(), free_port()
         self.scaler_health, self.scaler_admin = free_port(), free_port()
+        client = self.plugin_kubeconfig() if token else self.kubeconfig
         env = {**os.environ, "PATH": f"{BIN}:{ROOT}/deploy/samples:{os.environ['PATH']}"}
         self.local = Process("rouse-local", [
             BIN / "rouse-local", "serve", "--port", self.api_port, "--data-dir", self.directory / "local",
-            "--kubeconfig-out", self.kubeconfig], self.directory, env)
+            "--kubeconfig-out", self.kubeconfig, *(("--token", token) if token else ())], self.directory, env)
         self.autoscaler = Process("rouse-autoscaler", [
-            BIN / "rouse-autoscaler", "--kubeconfig", self.kubeconfig,
+            BIN / "rouse-autoscaler", "--kubeconfig", client,
             "--listen", f"127.0.0.1:{self.report_port}", "--health", f"127.0.0.1:{self.scaler_health}",
             "--admin", f"127.0.0.1:{self.scaler_admin}", "--intake-auth", "none", *autoscaler_flags],
             self.directory)
         self.proxy = Process("rouse-proxy", [
-            BIN / "rouse-proxy", "--kubeconfig", self.kubeconfig, "--listen", f"127.0.0.1:{self.proxy_port}",
+            BIN / "rouse-proxy", "--kubeconfig", client, "--listen", f"127.0.0.1:{self.proxy_port}",
             "--health", f"127.0.0.1:{self.proxy_health}", "--admin", f"127.0.0.1:{self.proxy_admin}",
             "--autoscalers", f"127.0.0.1:{self.report_port}", "--allow-endpoint-cidr", "127.0.0.0/8",
             "--shards", shards,
             "--connections-per-client-max", 0,  # all of a test's callers have one address
             *proxy_flags], self.directory)
+
+    def plugin_kubeconfig(self):
+        """A plugin that counts its runs in `runs`, beside a kubeconfig that names it."""
+        credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+                      "status": {"token": self.token}}
+        (self.directory / "credential").write_text(json.dumps(credential))
+        plugin = self.directory / "plugin"
+        plugin.write_text('#!/bin/sh\ncd "$(dirname "$0")"\necho run >>runs\ncat credential\n')
+        plugin.chmod(0o755)
+        path = self.directory / "plugin-kubeconfig"
+        user = {"exec": {"apiVersion": credential["apiVersion"], "command": "./plugin", "interactiveMode": "Never"}}
+        path.write_text(json.dumps({
+            "current-context": "x", "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+            "clusters": [{"name": "x", "cluster": {"server": f"http://127.0.0.1:{self.api_port}"}}],
+            "users": [{"name": "x", "user": user}]}))
+        return path
 
     def __enter__(self):
         try:
@@ -178,7 +198,8 @@ class Cluster:
     def call(self, method, path, body=None, content_type="application/json"):
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.api_port}{path}", method=method,
-            data=None if body is None else json.dumps(body).encode(), headers={"content-type": content_type})
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"content-type": content_type, "authorization": f"Bearer {self.token}"})
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.loads(answer.read() or b"null")
 

@@ -120,6 +120,8 @@ class Wake(unittest.TestCase):
         # Numbers are gathered from the shards once a second.
         wait_until(lambda: self.cluster.metric("rouse_proxy_cold_starts_total", "default/seen") >= 1, 5,
                    "the cold start is not on the metrics page")
+        self.assertEqual(self.cluster.metric("rouse_proxy_autoscalers_connected"), 1)
+        self.assertLess(self.cluster.metric("rouse_proxy_snapshot_age_seconds"), 90)
 
     def test_a_changed_template_rolls_without_a_failed_request(self):
         host = self.add("rolled", annotations={"autoscaling.knative.dev/min-scale": "2"})
@@ -236,6 +238,16 @@ class SeveralProxies(unittest.TestCase):
         self.assertEqual({(a.status, a.body.split()[1]) for a in answers}, {(200, b"300000")})
         self.assertEqual((refused.status, refused.headers["x-rouse-error"]), (400, "bad_request"))
         self.assertEqual(passed.status, 200)
+
+
+class CredentialPlugin(unittest.TestCase):
+    def test_both_programs_use_a_credential_plugin(self):
+        with Cluster(token="sesame") as cluster:
+            cluster.apply(*workload("asked"))
+            cluster.routed(["asked"])
+            answer = run(Connection(cluster.proxy_port).request("asked.default"))
+            self.assertEqual(answer.status, 200)
+            self.assertEqual((cluster.directory / "runs").read_text(), "run\nrun\n")
 
 
 class Secrets(unittest.TestCase):
