@@ -38,18 +38,20 @@ def arguments(name):
     return dict(argument[2:].split("=", 1) for argument in pod(name)["containers"][0]["args"])
 
 
-def default_of(program, option):
-    """An option's or annotation's default, as the module's README has it (which is compared with the program)."""
-    for line in (ROOT / program / "README.md").read_text().splitlines():
+def default_of(page, option):
+    """A row of docs/options.md or docs/annotations.md, which are compared with the programs."""
+    name, _, section = page.partition("#")
+    text = (ROOT / "docs" / name).read_text().split(f"\n## {section}\n", 1)[-1]
+    for line in text.splitlines():
         if line.startswith(f"| `{option}` |"):
             return [cell.strip(" `") for cell in line.split("|")[1:-1]]
-    raise AssertionError(f"{option} is not in {program}/README.md")
+    raise AssertionError(f"{option} is not in docs/{page}")
 
 
 class Base(unittest.TestCase):
     def test_a_proxy_has_the_time_that_its_drain_may_take(self):
         given = arguments("rouse-proxy")
-        hold = seconds(default_of("k8s", "rouse.dev/hold-timeout")[2])
+        hold = seconds(default_of("annotations.md", "rouse.dev/hold-timeout")[2])
         self.assertEqual(pod("rouse-proxy")["terminationGracePeriodSeconds"],
                          seconds(given["drain-delay"]) + hold + seconds(given["drain-timeout"]) + 5)
 
@@ -100,7 +102,7 @@ class Base(unittest.TestCase):
         self.assertEqual(arguments("rouse-proxy")["autoscaler-service"], "$(POD_NAMESPACE)/rouse-autoscaler")
         token = pod("rouse-proxy")["volumes"][0]["projected"]["sources"][0]["serviceAccountToken"]
         audience = arguments("rouse-autoscaler").get("intake-audience",
-                                                     default_of("autoscaler", "intake-audience")[2])
+                                                     default_of("options.md#rouse-autoscaler", "intake-audience")[2])
         self.assertEqual(token["audience"], audience)
         mount = pod("rouse-proxy")["containers"][0]["volumeMounts"][0]["mountPath"]
         self.assertEqual(arguments("rouse-proxy")["autoscaler-token-file"], f"{mount}/{token['path']}")
@@ -114,7 +116,7 @@ class Base(unittest.TestCase):
         self.assertNotIn("publishNotReadyAddresses", peers["spec"])  # only a ready proxy can be home
         container = {port["name"]: port["containerPort"] for port in pod("rouse-proxy")["containers"][0]["ports"]}
         for port in peers["spec"]["ports"]:
-            default = default_of("proxy", f"{port['name']}-listen")[2]
+            default = default_of("options.md#rouse-proxy", f"{port['name']}-listen")[2]
             self.assertEqual(container[port["targetPort"]], int(default.rsplit(":", 1)[1]))
         policy = next(item for item in objects()
                       if (item["kind"], item["metadata"]["name"]) == ("NetworkPolicy", "rouse-proxy"))

@@ -55,20 +55,5 @@ TEST_CASE("options that contradict each other are refused") {
   }
 }
 
-std::string Readme() {
-  std::ifstream file("autoscaler/README.md");  // runners start in the root
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-TEST_CASE("the README's tables are what the program prints") {
-  World world;
-  const std::string readme = Readme();
-  REQUIRE_FALSE(readme.empty());
-  CHECK(readme.find(world.options.HelpMarkdown()) != std::string::npos);
-  CHECK(readme.find(MetricTableMarkdown()) != std::string::npos);
-}
-
 }  // namespace
 }  // namespace rouse::autoscaler

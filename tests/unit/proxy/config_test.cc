@@ -8,8 +8,6 @@
 
 #include "common/app/options.h"
 #include "proxy/static_view.h"
-#include "proxy/telemetry/shard_stats.h"
-#include "proxy/tls_material.h"
 #include "proxy/upstream/slot_table.h"
 
 namespace rouse::proxy {
@@ -139,18 +137,6 @@ TEST_CASE("the file becomes routes and ready endpoints, and places stay when it 
   read.config.fixed->routes.pop_back();
   const SnapshotPtr third = builder.Build(read.config);
   CHECK(third->routes->Match("other", "/") == nullptr);
-}
-
-TEST_CASE("the README's tables are what the program prints") {
-  std::ifstream file("proxy/README.md");  // runners start in the root
-  const std::string readme((std::istreambuf_iterator<char>(file)),
-                           std::istreambuf_iterator<char>());
-  REQUIRE_FALSE(readme.empty());
-  Config config;
-  app::Options options("rouse-proxy", "0", "test");
-  AddOptions(options, config);
-  CHECK(readme.find(options.HelpMarkdown()) != std::string::npos);
-  CHECK(readme.find(MetricTable() + TlsMaterial::MetricTable()) != std::string::npos);
 }
 
 }  // namespace

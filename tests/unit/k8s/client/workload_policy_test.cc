@@ -1,8 +1,5 @@
 #include "k8s/objects/workload_policy.h"
 
-#include <fstream>
-#include <sstream>
-
 #include <catch2/catch.hpp>
 
 #include "k8s/objects/policy_values.h"
@@ -237,13 +234,6 @@ TEST_CASE("durations are read as Go writes them") {
   for (const char* same : {"0s", "1h2m3s", "1ms", "1m30s", "-2s"}) {
     CHECK(FormatDurationText(*ParseDurationText(same)) == same);
   }
-}
-
-TEST_CASE("the README shows the table that the program prints") {
-  std::ifstream file("k8s/README.md");  // runners start in the root
-  std::stringstream text;
-  text << file.rdbuf();
-  CHECK(text.str().find("-->\n" + PolicyTableMarkdown() + "<!--") != std::string::npos);
 }
 
 TEST_CASE("target, port and hosts of a Service follow from policy or default") {
