@@ -13,6 +13,8 @@
 namespace rouse::autoscaler {
 namespace {
 
+constexpr Duration kLookAtTlsEvery = std::chrono::seconds(10);
+
 /// Different parts of one program want different random numbers.
 uint64_t SeedOf(uint64_t seed, uint64_t part) { return Random(seed + part).Next(); }
 
@@ -31,6 +33,28 @@ std::string AccountOf(const IntakeConfig& intake) {
 IntakeAuth NewAuth(const IntakeConfig& intake, TokenReviews& reviews) {
   if (intake.auth == "token-review") return IntakeAuth(reviews);
   return IntakeAuth(intake.auth == "none" ? std::string() : intake.token_file);
+}
+
+/// What stands in the files; nothing where plain text is spoken.
+absl::StatusOr<std::optional<control::ServerTls>> ReadIntakeTls(const IntakeConfig& intake) {
+  if (intake.tls_certificate.empty()) return std::optional<control::ServerTls>();
+  control::ServerTls tls;
+  const std::pair<const std::string&, std::string&> files[] = {
+      {intake.tls_certificate, tls.certificate_pem},
+      {intake.tls_key, tls.key_pem},
+      {intake.tls_client_ca, tls.client_ca_pem}};
+  for (const auto& [file, into] : files) {
+    if (file.empty()) continue;
+    absl::StatusOr<std::string> text = k8s::ReadSmallFile(file);
+    if (!text.ok()) return text.status();
+    into = *std::move(text);
+  }
+  return std::optional<control::ServerTls>(std::move(tls));
+}
+
+bool Same(const control::ServerTls& a, const control::ServerTls& b) {
+  return a.certificate_pem == b.certificate_pem && a.key_pem == b.key_pem &&
+         a.client_ca_pem == b.client_ca_pem;
 }
 
 }  // namespace
@@ -67,7 +91,7 @@ App::App(control::Network& network, k8s::ApiClient& client, obs::Log& log, const
                      k8s::kEnabledSelector),
       rival_watcher_(client, log, SeedOf(seed, 7), rivals_, config.cluster.ns, "") {}
 
-App::~App() = default;
+App::~App() { network_.loop().Cancel(tls_timer_); }
 
 absl::Status App::Start() {
   if (absl::Status listening = Listen(); !listening.ok()) return listening;
@@ -82,27 +106,51 @@ absl::Status App::Start() {
 }
 
 absl::Status App::Listen() {
+  absl::StatusOr<std::optional<control::ServerTls>> tls = ReadIntakeTls(config_.intake);
+  if (!tls.ok()) return tls.status();
+  if (!config_.intake.tls_client_ca.empty()) intake_.RequireCertificates();
+  intake_tls_seen_ = *tls;
+  const absl::Status listening = ListenWith(*std::move(tls));
+  if (listening.ok() && intake_tls_) LookAtTlsLater();
+  return listening;
+}
+
+absl::Status App::ListenWith(std::optional<control::ServerTls> tls) {
   const absl::StatusOr<app::HostPort> address = app::ParseHostPort(config_.intake.listen);
   if (!address.ok()) return address.status();
   control::ListenOptions options;
   options.host = address->host;
-  options.port = address->port;
+  options.port = address->port != 0 ? address->port : intake_port();
   options.connections_max = config_.intake.limits.connections_max;
   options.messages.message_bytes_max = wire::kReportBytesMax;
-  if (!config_.intake.tls_certificate.empty()) {
-    absl::StatusOr<std::string> certificate = k8s::ReadSmallFile(config_.intake.tls_certificate);
-    if (!certificate.ok()) return certificate.status();
-    absl::StatusOr<std::string> key = k8s::ReadSmallFile(config_.intake.tls_key);
-    if (!key.ok()) return key.status();
-    options.tls.emplace();
-    options.tls->certificate_pem = *std::move(certificate);
-    options.tls->key_pem = *std::move(key);
-  }
+  options.tls = tls;
+  listener_ = nullptr;  // the same port
   absl::StatusOr<std::unique_ptr<control::HttpListener>> listener =
       network_.Listen(std::move(options), intake_);
   if (!listener.ok()) return listener.status();
   listener_ = *std::move(listener);
+  intake_tls_ = std::move(tls);
   return absl::OkStatus();
+}
+
+void App::LookAtTlsLater() {
+  tls_timer_ = network_.loop().At(network_.loop().now() + kLookAtTlsEvery, [this] { LookAtTls(); });
+}
+
+/// Renewed files are taken by listening anew. The proxies' connections are cut, and made again at
+/// once: what they wait for is told again.
+void App::LookAtTls() {
+  LookAtTlsLater();
+  if (draining_) return;
+  const absl::StatusOr<std::optional<control::ServerTls>> fresh = ReadIntakeTls(config_.intake);
+  if (!fresh.ok() || Same(**fresh, *intake_tls_seen_)) return;
+  intake_tls_seen_ = *fresh;
+  absl::Status status = ListenWith(*fresh);
+  if (status.ok()) return log_.Info(log_event::kIntakeTlsRenewed);
+  log_.Warn(log_event::kIntakeTlsRefused, {{"error", std::string(status.message())}});
+  if (status = ListenWith(intake_tls_); !status.ok()) {
+    log_.Error(log_event::kIntakeTlsRefused, {{"error", std::string(status.message())}});
+  }
 }
 
 void App::StartLeader() {

@@ -36,9 +36,13 @@ void AddIntakeOptions(app::Options& options, IntakeConfig& intake) {
                   "Audience for which reviewed tokens must be issued.");
   options.AddText("intake-service-account", &intake.service_account,
                   "NAMESPACE/NAME of the proxies' service account; for token-review.");
-  options.AddText("intake-tls-certificate", &intake.tls_certificate,
-                  "Certificate chain (PEM); empty: plain text.");
+  options.AddText(
+      "intake-tls-certificate", &intake.tls_certificate,
+      "Certificate chain (PEM); empty: plain text. The files are looked at every 10 s.");
   options.AddText("intake-tls-key", &intake.tls_key, "Key of the certificate (PEM).");
+  options.AddText("intake-tls-client-ca", &intake.tls_client_ca,
+                  "Authorities (PEM), of whom each proxy must show a certificate; empty: none is "
+                  "asked for.");
   options.AddInteger("intake-connections-max", &intake.limits.connections_max, 1, 65536,
                      "Connections of proxies at once.");
 }
@@ -120,6 +124,9 @@ absl::Status CheckIntake(const IntakeConfig& intake) {
   }
   if (intake.tls_certificate.empty() != intake.tls_key.empty()) {
     return absl::InvalidArgumentError("intake-tls-certificate and intake-tls-key go together");
+  }
+  if (!intake.tls_client_ca.empty() && intake.tls_key.empty()) {
+    return absl::InvalidArgumentError("intake-tls-client-ca needs intake-tls-certificate");
   }
   return absl::OkStatus();
 }

@@ -32,6 +32,7 @@ struct IntakeConfig {
   std::string service_account;  ///< NAMESPACE/NAME of the proxies
   std::string tls_certificate;
   std::string tls_key;
+  std::string tls_client_ca;  ///< empty: proxies show no certificate
   IntakeLimits limits;
 };
 

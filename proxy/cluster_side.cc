@@ -43,6 +43,27 @@ std::vector<AllowedHost> AllowedHosts(const std::vector<std::string>& texts) {
   return hosts;
 }
 
+/// Read anew, since certificates are renewed under us. A file that cannot be read leaves its part
+/// empty, so that the handshake fails or the autoscaler refuses, and the next dial tries again.
+control::ClientTls ReportTls(const ClusterConfig& config) {
+  const auto read = [](const std::string& file) {
+    absl::StatusOr<std::string> text = k8s::ReadSmallFile(file);
+    return text.ok() ? *std::move(text) : std::string();
+  };
+  control::ClientTls tls;
+  tls.ca_pem = read(config.autoscaler_ca);
+  if (!config.autoscaler_key.empty()) {
+    tls.certificate_pem = read(config.autoscaler_certificate);
+    tls.key_pem = read(config.autoscaler_key);
+  }
+  tls.server_name = config.autoscaler_server_name;
+  const std::optional<ObjectKey> service = ObjectKey::Parse(config.autoscaler_service);
+  if (tls.server_name.empty() && service) {
+    tls.server_name = absl::StrCat(service->name, ".", service->ns, ".svc");
+  }
+  return tls;
+}
+
 }  // namespace
 
 Reports::Reports(control::Network& network, obs::Log& log, App& app, const ClusterConfig& config,
@@ -71,6 +92,9 @@ void Reports::Start() {
       const absl::StatusOr<std::string> text = k8s::ReadSmallFile(file);
       return text.ok() ? std::string(absl::StripAsciiWhitespace(*text)) : std::string();
     });
+  }
+  if (!config_.autoscaler_ca.empty()) {
+    reporter_.SetTls([&config = config_] { return ReportTls(config); });
   }
   if (!origins.empty()) reporter_.SetAutoscalers(std::move(origins));
   reporter_.Start();

@@ -189,6 +189,16 @@ void AddCluster(app::Options& options, Config& config) {
   options.AddList("autoscalers", &cluster.autoscalers, "HOST:PORT each: where to report.");
   options.AddText("autoscaler-token-file", &cluster.autoscaler_token_file,
                   "File with the bearer token for reports; read at each dial.");
+  options.AddText(
+      "autoscaler-ca", &cluster.autoscaler_ca,
+      "File of the authorities that sign the autoscalers' certificate; empty: reports go "
+      "in plain text. Read at each dial, as the next two.");
+  options.AddText("autoscaler-certificate", &cluster.autoscaler_certificate,
+                  "File of our own certificate towards autoscalers.");
+  options.AddText("autoscaler-key", &cluster.autoscaler_key, "File of its key.");
+  options.AddText("autoscaler-server-name", &cluster.autoscaler_server_name,
+                  "Name in the autoscalers' certificate; empty: NAME.NAMESPACE.svc of "
+                  "autoscaler-service, else the host that is dialled.");
   options.AddText("upstream-ca", &cluster.upstream_ca,
                   "File of the authorities that sign pods' certificates; empty: the system's.");
   options.AddText("upstream-certificate", &cluster.upstream_certificate,
@@ -279,6 +289,10 @@ absl::Status Check(const Config& config) {
   const std::string& service = config.cluster.autoscaler_service;
   if (!service.empty() && !ObjectKey::Parse(service))
     return absl::InvalidArgumentError("autoscaler-service must be NAMESPACE/NAME");
+  if (config.cluster.autoscaler_certificate.empty() != config.cluster.autoscaler_key.empty())
+    return absl::InvalidArgumentError("autoscaler-certificate and autoscaler-key go together");
+  if (!config.cluster.autoscaler_key.empty() && config.cluster.autoscaler_ca.empty())
+    return absl::InvalidArgumentError("autoscaler-certificate needs autoscaler-ca");
   for (const std::string& text : config.cluster.autoscalers)
     if (const auto address = app::ParseHostPort(text); !address.ok()) return address.status();
   if (const absl::Status peers = CheckPeers(config.peers); !peers.ok()) return peers;

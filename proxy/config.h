@@ -37,8 +37,12 @@ struct ClusterConfig {
   std::string autoscaler_service;        ///< NAMESPACE/NAME
   std::vector<std::string> autoscalers;  ///< HOST:PORT
   std::string autoscaler_token_file;
-  std::string upstream_ca;           ///< file
-  std::string upstream_certificate;  ///< file, with upstream_key
+  std::string autoscaler_ca;           ///< file; empty: reports go in plain text
+  std::string autoscaler_certificate;  ///< file, with autoscaler_key
+  std::string autoscaler_key;
+  std::string autoscaler_server_name;  ///< empty: of the Service, or the host
+  std::string upstream_ca;             ///< file
+  std::string upstream_certificate;    ///< file, with upstream_key
   std::string upstream_key;
   std::vector<std::string> tls_namespaces;
   std::string proxy_name;  ///< in reports; empty: host name and a random part

@@ -56,6 +56,11 @@ int IntakeServer::AcceptMessages(const control::IncomingRequest& request) {
     ++counters_.refused;
     return 503;
   }
+  if (certificates_ && request.client_subject.empty()) {
+    ++counters_.unauthorized;
+    log_.Warn(log_event::kIntakeRefused, {{"peer", request.peer}, {"why", "no certificate"}});
+    return 401;
+  }
   const auto authorization = control::FindHeader(request.headers, "Authorization");
   const std::optional<Verdict> verdict = auth_.Check(authorization, loop_.now());
   if (!verdict || *verdict == Verdict::kAdmit) return 0;  // unknown: OnMessages asks

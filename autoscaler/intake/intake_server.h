@@ -52,6 +52,8 @@ class IntakeServer final : public control::HttpService {
                   std::unique_ptr<control::MessageChannel> channel,
                   absl::AnyInvocable<void(control::MessageHandlers)> set_handlers) override;
 
+  /// From now on a sender must have shown a certificate that was verified.
+  void RequireCertificates() { certificates_ = true; }
   /// Refuses new connections and asks the open ones to go elsewhere (close code 1012, as Knative
   /// does).
   void Drain();
@@ -83,6 +85,7 @@ class IntakeServer final : public control::HttpService {
   IntakeAuth auth_;
   IntakeLimits limits_;
   OnDemand on_demand_;
+  bool certificates_ = false;
   bool draining_ = false;
   uint64_t next_connection_ = 1;
   std::map<uint64_t, Connection> connections_;

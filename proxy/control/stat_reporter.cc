@@ -75,7 +75,10 @@ void StatReporter::Dial(Replica& replica) {
   control::MessageHandlers handlers;
   handlers.on_open = [this, &replica] { OnOpen(replica); };
   handlers.on_close = [this, &replica](const absl::Status& why) { OnClosed(replica, why); };
-  replica.channel = network_.Dial(replica.origin, "/", std::move(headers), {}, std::move(handlers));
+  control::Origin origin = replica.origin;
+  if (tls_) origin.tls = tls_();
+  replica.channel =
+      network_.Dial(std::move(origin), "/", std::move(headers), {}, std::move(handlers));
 }
 
 void StatReporter::OnOpen(Replica& replica) {

@@ -55,6 +55,7 @@ class StatReporter {
   /// Asks the shards for their samples; calls `done` on the control thread.
   using Gather = absl::AnyInvocable<void(Gathered done)>;
   using TokenSource = absl::AnyInvocable<std::string()>;
+  using TlsSource = absl::AnyInvocable<control::ClientTls()>;
 
   /// `proxy` names this proxy in each report.
   StatReporter(control::Network& network, obs::Log& log, std::string proxy, uint64_t seed,
@@ -66,6 +67,8 @@ class StatReporter {
   void SetAutoscalers(std::vector<control::Origin> origins);
   /// Asked at each dial, since tokens are renewed under us; empty: none is shown.
   void SetToken(TokenSource source) { token_ = std::move(source); }
+  /// Asked at each dial; without it reports go in plain text.
+  void SetTls(TlsSource source) { tls_ = std::move(source); }
 
   /// The workload has nothing and is wanted. Sent at once, and again to each replica that
   /// (re)connects, until EndpointsKnown.
@@ -92,6 +95,7 @@ class StatReporter {
   obs::Log& log_;
   std::string proxy_;
   TokenSource token_;
+  TlsSource tls_;
   Random random_;
   Gather gather_;
   ReporterLimits limits_;

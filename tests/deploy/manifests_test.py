@@ -65,6 +65,21 @@ class Base(unittest.TestCase):
             for option in arguments(name):
                 self.assertRegex(known, rf"--{re.escape(option)}\b", f"{name} --{option}")
 
+    def test_what_components_add_are_options_and_places_that_exist(self):
+        component = yaml.safe_load((ROOT / "deploy/components/reports-tls/kustomization.yaml").read_text())
+        for patch in component["patches"]:
+            name = patch["target"]["name"]
+            known = subprocess.run([BIN / name, "--help"], capture_output=True, text=True, check=True).stdout
+            for change in yaml.safe_load(patch["patch"]):
+                *place, last = change["path"].removeprefix("/spec/template/spec/").split("/")
+                if "args" in place:
+                    self.assertRegex(known, rf"{re.escape(change['value'].split('=')[0])}\b", name)
+                parent = pod(name)
+                for step in place:
+                    parent = parent[int(step) if step.isdigit() else step]
+                # "-" goes behind what there is; a list of its own must not replace one.
+                self.assertEqual(last == "-" or last not in parent, True, change["path"])
+
     def test_pods_are_locked_down(self):
         for name in ("rouse-proxy", "rouse-autoscaler"):
             spec = pod(name)

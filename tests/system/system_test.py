@@ -250,6 +250,52 @@ class CredentialPlugin(unittest.TestCase):
             self.assertEqual((cluster.directory / "runs").read_text(), "run\nrun\n")
 
 
+class ReportsOverTls(unittest.TestCase):
+    """Proxies and autoscalers that know each other by certificates of one authority."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="rouse-reports-")))
+        self.openssl("req", "-x509", *self.KEY, "-keyout", "ca.key", "-out", "ca.crt", "-days", "2",
+                     "-subj", "/CN=reports")
+        self.certify("autoscaler", "first")
+        self.certify("proxy", "proxy")
+
+    KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+
+    def openssl(self, *arguments):
+        subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, stderr=subprocess.DEVNULL)
+
+    def certify(self, file, name):
+        self.openssl("req", *self.KEY, "-keyout", "new.key", "-out", "csr", "-subj", f"/CN={name}",
+                     "-addext", "subjectAltName=DNS:reports.test")
+        self.openssl("x509", "-req", "-in", "csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
+                     "-copy_extensions", "copy", "-days", "2", "-out", "new.crt")
+        for part in ("key", "crt"):
+            (self.folder / f"new.{part}").rename(self.folder / f"{file}.{part}")
+
+    def cluster(self, *proxy_flags):
+        f = self.folder
+        return Cluster(
+            proxy_flags=("--autoscaler-ca", f / "ca.crt", "--autoscaler-server-name", "reports.test", *proxy_flags),
+            autoscaler_flags=("--intake-tls-certificate", f / "autoscaler.crt", "--intake-tls-key", f / "autoscaler.key",
+                              "--intake-tls-client-ca", f / "ca.crt"))
+
+    def test_a_wake_goes_over_mutual_tls_and_certificates_are_renewed(self):
+        own = ("--autoscaler-certificate", self.folder / "proxy.crt", "--autoscaler-key", self.folder / "proxy.key")
+        with self.cluster(*own) as cluster:
+            cluster.apply(*workload("secret"))
+            cluster.routed(["secret"])
+            self.assertEqual(run(Connection(cluster.proxy_port).request("secret.default")).status, 200)
+            self.certify("autoscaler", "second")
+            wait_until(lambda: "intake_tls_renewed" in cluster.autoscaler.tail(), 20, "the renewal is not taken up")
+            wait_until(lambda: cluster.metric("rouse_proxy_autoscalers_connected") == 1, 10, "no connection after it")
+
+    def test_a_proxy_without_a_certificate_is_refused(self):
+        with self.cluster() as cluster:
+            wait_until(lambda: "intake_refused" in cluster.autoscaler.tail(), 10, "it is not refused")
+            self.assertEqual(cluster.metric("rouse_proxy_autoscalers_connected"), 0)
+
+
 class Secrets(unittest.TestCase):
     """A Service's own certificate, from a Secret of its namespace (rouse.dev/tls-secret)."""
 

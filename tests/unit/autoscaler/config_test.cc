@@ -42,6 +42,7 @@ TEST_CASE("options that contradict each other are refused") {
       {"--intake-auth", "none", "--stable-window", "6500ms"},
       {"--intake-auth", "none", "--stable-window", "5s"},
       {"--intake-auth", "none", "--intake-tls-key", "/key"},
+      {"--intake-auth", "none", "--intake-tls-client-ca", "/ca"},
       {"--intake-auth", "none", "--proxy-service", "proxy"},
       {"--intake-auth", "some"},
       {"--intake-aut", "none"},

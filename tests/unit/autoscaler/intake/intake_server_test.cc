@@ -71,6 +71,15 @@ wire::Report Reporting(double concurrency, const std::string& proxy = "p1") {
           .stats = {{kFn, {.pod_name = "pod", .average_concurrent_requests = concurrency}}}};
 }
 
+TEST_CASE("where certificates are required, a sender without one is refused") {
+  World world;
+  world.server.RequireCertificates();
+  const auto sender = world.Dial();
+  CHECK(sender->closed);
+  CHECK_FALSE(sender->open);
+  CHECK(world.server.counters().unauthorized == 1);
+}
+
 TEST_CASE("a proxy's report is filed under its name, and told where it shows demand") {
   World world;
   auto sender = world.Dial();
