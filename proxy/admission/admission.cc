@@ -21,18 +21,6 @@ bool WithinShare(uint64_t own, uint64_t guarantee, uint64_t total, uint64_t most
   return total <= most && own - guarantee <= (most - total) / 2;
 }
 
-void Record(const Waiter& waiter, ColdStartTimes& times, TimePoint now) {
-  times.parked = waiter.parked;
-  times.cold = waiter.cold;
-  if (waiter.outcome != Waiter::Outcome::kSlot) return;
-  times.slot = now;
-  if (!waiter.cold) return;
-  times.reported = waiter.phase.reported;
-  times.known = waiter.phase.known;
-  times.ready = waiter.phase.ready;
-  times.probed = waiter.phase.probed;
-}
-
 }  // namespace
 
 void Slot::Release() {
@@ -67,49 +55,73 @@ Slot Admission::TryAcquire(Workload& workload, const LocalEndpoint* avoid) {
   return MakeSlot(workload, *endpoint);
 }
 
-net::Task<Result<Slot>> Admission::Acquire(AcquireRequest request) {
-  Slot at_once = TryAcquire(*request.workload, request.avoid);
-  if (at_once) co_return Result<Slot>(std::move(at_once));
-
-  Waiter waiter(shard_, *this, *request.workload, request.arrival);
-  waiter.avoid = request.avoid;
-  const Error refused = Park(waiter, request.stream);
-  if (!refused.ok()) co_return Result<Slot>(refused);
-
-  const TimePoint deadline = std::min(request.hold, request.client_deadline);
-  co_await waiter.event.Wait(deadline);
-  if (waiter.outcome == Waiter::Outcome::kWaiting) {
-    const bool by_client = request.client_deadline <= request.hold;
-    Fail(waiter, by_client ? Refusal(ErrorKind::kDeadlineExceeded, Side::kDownstream,
-                                     "the client's deadline passed while no pod was free")
-                           : Refusal(ErrorKind::kColdStartTimeout, Side::kLocal,
-                                     "no pod became free in time"));
+Acquiring Admission::Acquire(AcquireRequest request) {
+  auto waiter = std::make_unique<Waiter>(*this, shard_, std::move(request));
+  Slot at_once = TryAcquire(*waiter->workload, waiter->avoid);
+  if (at_once) {
+    waiter->result = std::move(at_once);
+  } else {
+    const Error refused = Park(*waiter);
+    if (!refused.ok()) waiter->result = refused;
   }
-  request.stream.OnGone({});
-  request.stream.Unpark();
-  if (request.times != nullptr) Record(waiter, *request.times, shard_.now());
-  if (waiter.outcome == Waiter::Outcome::kFailed) co_return Result<Slot>(waiter.error);
-  co_return Result<Slot>(std::move(waiter.slot));
+  return Acquiring(waiter.release());
 }
 
-Error Admission::Park(Waiter& waiter, http::ServerStream& stream) {
-  Workload& workload = waiter.workload;
+Acquiring::Acquiring(Waiter* waiter) : waiter_(waiter) {}
+
+Acquiring::~Acquiring() = default;
+
+bool Acquiring::await_ready() const { return !waiter_->parked || waiter_->event.signalled(); }
+
+void Acquiring::await_suspend(std::coroutine_handle<> exchange) {
+  waiter_->event.Wait(waiter_->deadline).await_suspend(exchange);
+}
+
+Result<Slot> Acquiring::await_resume() {
+  if (!waiter_->parked) return std::move(waiter_->result);
+  return waiter_->admission.EndWait(*waiter_);
+}
+
+/// Its slot has come, or its deadline.
+Result<Slot> Admission::EndWait(Waiter& waiter) {
+  if (waiter.waiting) {
+    Fail(waiter, waiter.by_client ? Refusal(ErrorKind::kDeadlineExceeded, Side::kDownstream,
+                                            "the client's deadline passed while no pod was free")
+                                  : Refusal(ErrorKind::kColdStartTimeout, Side::kLocal,
+                                            "no pod became free in time"));
+  }
+  waiter.stream.OnGone({});
+  waiter.stream.Unpark();
+  if (waiter.times != nullptr) {
+    waiter.times->parked = waiter.since;
+    waiter.times->cold = waiter.cold;
+    if (waiter.result) waiter.times->slot = shard_.now();
+  }
+  return std::move(waiter.result);
+}
+
+Error Admission::Park(Waiter& waiter) {
+  Workload& workload = *waiter.workload;
+  if (!waiter.may_wake && !workload.has_ready_endpoint()) {
+    return Refusal(ErrorKind::kNoAutoscaler, Side::kLocal, "nobody to wake it");
+  }
   if (workload.gone_) {
     return Refusal(ErrorKind::kWorkloadGone, Side::kLocal, "the workload has been removed");
   }
-  if (stream.gone()) {
+  if (waiter.stream.gone()) {
     return Refusal(ErrorKind::kDownstreamClosed, Side::kDownstream, "the client left");
   }
-  const Error refused = Charge(waiter, stream);
+  const Error refused = Charge(waiter);
   if (!refused.ok()) return refused;
 
-  waiter.parked = shard_.now();
+  waiter.since = shard_.now();
+  waiter.parked = waiter.waiting = true;
   waiter.cold = !workload.has_ready_endpoint();
   const bool first = workload.parked_.empty();
   workload.parked_.Insert(waiter);
   ++parked_;
   workload.stats_.parked_total.Add();
-  stream.OnGone({&Admission::ClientGone, &waiter});
+  waiter.stream.OnGone({&Admission::ClientGone, &waiter});
   if (waiter.cold) BeginColdStart(workload);
   if (first) ProbeStarting(workload);
   Publish(waiter);
@@ -122,9 +134,9 @@ Error Admission::Park(Waiter& waiter, http::ServerStream& stream) {
   return {};
 }
 
-Error Admission::Charge(Waiter& waiter, http::ServerStream& stream) {
-  WorkloadSlots& shared = *waiter.workload.shared_;
-  const uint64_t most = waiter.workload.policy().parked_max;
+Error Admission::Charge(Waiter& waiter) {
+  WorkloadSlots& shared = *waiter.workload->shared_;
+  const uint64_t most = waiter.workload->policy().parked_max;
   const Error full =
       Refusal(ErrorKind::kParkedFull, Side::kLocal, "too many requests wait already");
   if (!shared.parked.TryAdd(1, most)) return full;
@@ -137,7 +149,7 @@ Error Admission::Charge(Waiter& waiter, http::ServerStream& stream) {
                    limits_.parked_max)) {
     refused = full;
   } else {
-    refused = ChargeBytes(waiter, stream);
+    refused = ChargeBytes(waiter);
   }
   if (!refused.ok()) {
     totals_.requests.Subtract(1);
@@ -146,13 +158,13 @@ Error Admission::Charge(Waiter& waiter, http::ServerStream& stream) {
   return refused;
 }
 
-Error Admission::ChargeBytes(Waiter& waiter, http::ServerStream& stream) {
-  WorkloadSlots& shared = *waiter.workload.shared_;
-  const uint64_t bytes = stream.Park();
+Error Admission::ChargeBytes(Waiter& waiter) {
+  WorkloadSlots& shared = *waiter.workload->shared_;
+  const size_t bytes = waiter.stream.Park();
   const Error full =
       Refusal(ErrorKind::kParkedBytesFull, Side::kLocal, "waiting requests hold too many bytes");
   if (!totals_.bytes.TryAdd(bytes, limits_.parked_bytes_max)) {
-    stream.Unpark();
+    waiter.stream.Unpark();
     return full;
   }
   shared.parked_bytes.Add(bytes);
@@ -160,11 +172,11 @@ Error Admission::ChargeBytes(Waiter& waiter, http::ServerStream& stream) {
                    limits_.parked_bytes_max)) {
     shared.parked_bytes.Subtract(bytes);
     totals_.bytes.Subtract(bytes);
-    stream.Unpark();
+    waiter.stream.Unpark();
     return full;
   }
-  waiter.bytes = bytes;
-  waiter.workload.parked_bytes_ += bytes;
+  waiter.bytes = static_cast<uint32_t>(bytes);
+  waiter.workload->parked_bytes_ += bytes;
   parked_bytes_ += bytes;
   return {};
 }
@@ -176,25 +188,29 @@ Slot Admission::MakeSlot(Workload& workload, LocalEndpoint& endpoint) {
 
 /// The endpoint's slot has been taken for it already.
 void Admission::Serve(Waiter& waiter, LocalEndpoint& endpoint) {
-  Workload& workload = waiter.workload;
-  waiter.phase = workload.cold_;
-  waiter.slot = MakeSlot(workload, endpoint);
-  workload.stats_.wait.Observe(shard_.now() - waiter.parked);
+  Workload& workload = *waiter.workload;
+  if (waiter.times != nullptr && waiter.cold) {
+    waiter.times->reported = workload.cold_.reported;
+    waiter.times->known = workload.cold_.known;
+    waiter.times->ready = workload.cold_.ready;
+    waiter.times->probed = workload.cold_.probed;
+  }
+  waiter.result = MakeSlot(workload, endpoint);
+  workload.stats_.wait.Observe(shard_.now() - waiter.since);
   Leave(waiter);
-  waiter.outcome = Waiter::Outcome::kSlot;
   waiter.event.Signal();
 }
 
 void Admission::Fail(Waiter& waiter, const Error& error) {
-  if (waiter.outcome != Waiter::Outcome::kWaiting) return;
+  if (!waiter.waiting) return;
   Leave(waiter);
-  waiter.outcome = Waiter::Outcome::kFailed;
-  waiter.error = error;
+  waiter.result = error;
   waiter.event.Signal();
 }
 
 void Admission::Leave(Waiter& waiter) {
-  Workload& workload = waiter.workload;
+  Workload& workload = *waiter.workload;
+  waiter.waiting = false;
   workload.parked_.Remove(waiter);
   --parked_;
   parked_bytes_ -= waiter.bytes;
@@ -245,8 +261,8 @@ void Admission::CheckInvariants() const {
     uint32_t unpublished = 0;
     uint64_t held = 0;
     for (const Waiter* at = FrontOf(workload->parked_); at != nullptr; at = NextOf(*at)) {
-      CHECK(at->outcome == Waiter::Outcome::kWaiting);
-      CHECK(&at->workload == workload.get());
+      CHECK(at->waiting);
+      CHECK(at->workload == workload);
       CHECK(at->next == nullptr || at->arrival <= at->next->arrival);
       ++waiters;
       unpublished += at->ticket ? 0 : 1;

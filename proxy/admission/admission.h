@@ -25,13 +25,12 @@
 #include "common/net/shard.h"
 #include "common/net/task.h"
 #include "proxy/admission/slot.h"
+#include "proxy/admission/waiter.h"
 #include "proxy/admission/workload.h"
 #include "proxy/model/snapshot.h"
 #include "proxy/telemetry/shard_stats.h"
 
 namespace rouse::proxy {
-
-struct Waiter;
 
 /// Over all shards. A workload is sure of the guarantee while the totals hold; beyond it, of half
 /// of what is free.
@@ -72,16 +71,6 @@ struct AdmissionWires {
       attach_connection;
 };
 
-struct AcquireRequest {
-  WorkloadRef workload;
-  http::ServerStream& stream;
-  TimePoint arrival{};                   ///< the order of waiting
-  TimePoint hold = kNever;               ///< arrival + hold_timeout: kColdStartTimeout
-  TimePoint client_deadline = kNever;    ///< kDeadlineExceeded
-  const LocalEndpoint* avoid = nullptr;  ///< where the attempt before failed
-  ColdStartTimes* times = nullptr;  ///< filled where the exchange was parked; outlives the call
-};
-
 class Admission {
  public:
   Admission(net::Shard& shard, AdmissionLimits limits, ParkedTotals& totals, ShardStats& stats,
@@ -102,9 +91,9 @@ class Admission {
   /// The warm path: a slot, or an empty one: park. Never suspends, never allocates.
   [[nodiscard]] Slot TryAcquire(Workload& workload, const LocalEndpoint* avoid = nullptr);
   /// Waits for a slot. While it waits the stream's OnGone watch is its own; afterwards there is
-  /// none. Errors: kParkedFull, kParkedBytesFull, kColdStartTimeout, kDeadlineExceeded,
-  /// kDownstreamClosed, kWorkloadGone, kDraining (only from FailParked).
-  [[nodiscard]] net::Task<Result<Slot>> Acquire(AcquireRequest request);
+  /// none. Errors: kNoAutoscaler, kParkedFull, kParkedBytesFull, kColdStartTimeout,
+  /// kDeadlineExceeded, kDownstreamClosed, kWorkloadGone, kDraining (only from FailParked).
+  [[nodiscard]] Acquiring Acquire(AcquireRequest request);
 
   /// The new view: endpoints set, limits changed, gone workloads' waiters failed, others resumed.
   void Adopt(const SnapshotPtr& snapshot);
@@ -135,15 +124,17 @@ class Admission {
   void CheckInvariants() const;
 
  private:
+  friend class Acquiring;
   friend class Slot;
   /// A slot on its way from one shard to another; counted in `slots` all the while.
   struct Transfer;
 
   // admission.cc: park, serve, leave.
   [[nodiscard]] Slot MakeSlot(Workload& workload, LocalEndpoint& endpoint);
-  [[nodiscard]] Error Park(Waiter& waiter, http::ServerStream& stream);
-  [[nodiscard]] Error Charge(Waiter& waiter, http::ServerStream& stream);
-  [[nodiscard]] Error ChargeBytes(Waiter& waiter, http::ServerStream& stream);
+  [[nodiscard]] Error Park(Waiter& waiter);
+  [[nodiscard]] Error Charge(Waiter& waiter);
+  [[nodiscard]] Error ChargeBytes(Waiter& waiter);
+  [[nodiscard]] Result<Slot> EndWait(Waiter& waiter);
   void Serve(Waiter& waiter, LocalEndpoint& endpoint);
   void Fail(Waiter& waiter, const Error& error);
   void Leave(Waiter& waiter);

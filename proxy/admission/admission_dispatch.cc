@@ -175,7 +175,7 @@ void Admission::PostTo(uint32_t shard, absl::AnyInvocable<void(Admission&)> act)
 
 /// Makes a new waiter visible to the other shards, unless older ones still wait for that.
 void Admission::Publish(Waiter& waiter) {
-  Workload& workload = waiter.workload;
+  Workload& workload = *waiter.workload;
   if (workload.limited() && workload.unpublished_ == 0) {
     waiter.ticket = workload.shared_->queue(workload.shared_place_).Publish(waiter.arrival);
   }

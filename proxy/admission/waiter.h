@@ -1,36 +1,89 @@
 #pragma once
-// What:      Waiter, one exchange parked in Admission::Acquire.
-// Owner:     the coroutine frame of Acquire. One shard.
-// Invariant: in its workload's ParkedList exactly while `outcome` is kWaiting; set once to kSlot or
-//            kFailed, then the event is signalled. kWaiting -> kSlot | kFailed.
+// What:      AcquireRequest, what asks for a slot; Waiter, an exchange that has to wait for one;
+//            Acquiring, that wait.
+// Owner:     Acquiring; pooled, since it is all that a parked exchange has beyond its frame. One
+//            shard.
+// Invariant: in its workload's ParkedList exactly while `waiting`; then `result` is set once and
+//            the event signalled.
 
+#include <algorithm>
+#include <coroutine>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include "common/base/error.h"
+#include "common/http/stream.h"
 #include "common/net/event.h"
+#include "common/net/frame_pool.h"
 #include "proxy/admission/slot.h"
+#include "proxy/admission/workload.h"
+#include "proxy/telemetry/access_log.h"
 
 namespace rouse::proxy {
 
-struct Waiter : Parked {
-  enum class Outcome : uint8_t { kWaiting, kSlot, kFailed };
+class Admission;
 
-  Waiter(net::Shard& shard, Admission& owner, Workload& of, TimePoint arrived)
-      : Parked(arrived), event(shard), admission(owner), workload(of) {}
+struct AcquireRequest {
+  WorkloadRef workload;
+  http::ServerStream& stream;
+  TimePoint arrival{};                   ///< the order of waiting
+  TimePoint hold = kNever;               ///< arrival + hold_timeout: kColdStartTimeout
+  TimePoint client_deadline = kNever;    ///< kDeadlineExceeded
+  const LocalEndpoint* avoid = nullptr;  ///< where the attempt before failed
+  ColdStartTimes* times = nullptr;  ///< filled where the exchange was parked; outlives the wait
+  bool may_wake = true;  ///< false: nobody could wake it, so without an endpoint kNoAutoscaler
+};
+
+struct Waiter : Parked {
+  Waiter(Admission& owner, net::Shard& shard, AcquireRequest&& request)
+      : Parked(request.arrival),
+        event(shard),
+        admission(owner),
+        workload(std::move(request.workload)),
+        stream(request.stream),
+        deadline(std::min(request.hold, request.client_deadline)),
+        avoid(request.avoid),
+        times(request.times),
+        by_client(request.client_deadline <= request.hold),
+        may_wake(request.may_wake) {}
+
+  static void* operator new(size_t bytes) { return net::FramePool::Take(bytes); }
+  static void operator delete(void* waiter, size_t bytes) { net::FramePool::Give(waiter, bytes); }
 
   net::Event event;
   Admission& admission;
-  Workload& workload;
-  const LocalEndpoint* avoid = nullptr;
-  uint64_t bytes = 0;                ///< charged for it
+  const WorkloadRef workload;
+  http::ServerStream& stream;
+  const TimePoint deadline;
+  const LocalEndpoint* avoid;
+  ColdStartTimes* times;
+  TimePoint since{};                 ///< it is parked
   std::optional<uint64_t> ticket{};  ///< its place in the shard's WaiterQueue
-  Outcome outcome = Outcome::kWaiting;
-  bool cold = false;  ///< parked while no endpoint was ready
-  TimePoint parked{};
-  ColdStartPhase phase;  ///< of the cold start it waited for, as of its slot
-  Slot slot;
-  Error error;
+  Result<Slot> result{Slot()};       ///< once it waits no more
+  uint32_t bytes = 0;                ///< charged for it
+  bool parked = false;               ///< it had to wait
+  bool waiting = false;              ///< it still does
+  bool cold = false;                 ///< parked while no endpoint was ready
+  const bool by_client;              ///< whose deadline it is
+  const bool may_wake;
+};
+
+/// The wait of Acquire; to be awaited at once. No coroutine of its own: a parked exchange keeps but
+/// a Waiter.
+class [[nodiscard]] Acquiring {
+ public:
+  explicit Acquiring(Waiter* waiter);
+  Acquiring(const Acquiring&) = delete;
+  Acquiring& operator=(const Acquiring&) = delete;
+  ~Acquiring();
+  [[nodiscard]] bool await_ready() const;
+  void await_suspend(std::coroutine_handle<> exchange);
+  [[nodiscard]] Result<Slot> await_resume();
+
+ private:
+  std::unique_ptr<Waiter> waiter_;
 };
 
 [[nodiscard]] inline Waiter* FrontOf(const ParkedList& list) {

@@ -102,21 +102,16 @@ Error Exchange::Route() {
   return MayForward(head, context_.options.forward);
 }
 
-/// No coroutine itself, so that a parked exchange has one frame less.
-net::Task<Result<Slot>> Exchange::Park() {
-  if (!context_.can_wake && !workload_->has_ready_endpoint())
-    return NoSlot({ErrorKind::kNoAutoscaler, Side::kLocal, false, "nobody to wake it"});
-  AcquireRequest request{.workload = workload_,
-                         .stream = *downstream_,
-                         .arrival = arrival_,
-                         .hold = deadlines_.hold,
-                         .client_deadline = deadlines_.exchange,
-                         .avoid = avoid_,
-                         .times = &cold_};
-  return context_.admission.Acquire(std::move(request));
+Acquiring Exchange::Park() {
+  return context_.admission.Acquire({.workload = workload_,
+                                     .stream = *downstream_,
+                                     .arrival = arrival_,
+                                     .hold = deadlines_.hold,
+                                     .client_deadline = deadlines_.exchange,
+                                     .avoid = avoid_,
+                                     .times = &cold_,
+                                     .may_wake = context_.can_wake});
 }
-
-net::Task<Result<Slot>> Exchange::NoSlot(Error error) { co_return error; }
 
 /// Opens a connection for the slot. kNone: upstream_ is set.
 net::Task<Error> Exchange::Dial(const Slot& slot) {

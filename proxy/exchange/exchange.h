@@ -94,8 +94,7 @@ class Exchange {
   Error Route();
   [[nodiscard]] bool AnswersItself() const;
 
-  [[nodiscard]] net::Task<Result<Slot>> Park();
-  static net::Task<Result<Slot>> NoSlot(Error error);
+  [[nodiscard]] Acquiring Park();
   net::Task<Error> Dial(const Slot& slot);
   [[nodiscard]] UpstreamProtocol ProtocolFor(const Endpoint& endpoint) const;
   net::Task<bool> WaitForPlace(LocalEndpoint& endpoint, TimePoint deadline);

@@ -16,24 +16,18 @@ using std::chrono::milliseconds;
 using testing::AdmissionWorld;
 
 TEST_CASE("Waiters stand in the order of their arrival, whoever leaves or comes again") {
-  AdmissionWorld world({.seed = 1, .shards = 1});
-  (void)world.Edit(0);
-  world.Publish();
-  world.shards().RunUntilIdle();
-  Workload& workload = *world.admission(0).WorkloadAt(0);
   for (uint64_t seed = 1; seed <= 50; ++seed) {
     INFO("seed " << seed);
     Random random(seed);
     ParkedList list;
-    std::deque<Waiter> waiters;
-    std::vector<Waiter*> inside;
+    std::deque<Parked> waiters;
+    std::vector<Parked*> inside;
     for (int step = 0; step < 300; ++step) {
       if (inside.empty() || random.Below(3) != 0) {
         // Most come now; a second attempt brings its old arrival.
         const int64_t late = random.Below(4) == 0 ? static_cast<int64_t>(random.Below(200)) : 0;
         const TimePoint arrival = TimePoint(std::chrono::hours(1)) + milliseconds(step * 2 - late);
-        Waiter& waiter =
-            waiters.emplace_back(world.shards().shard(0), world.admission(0), workload, arrival);
+        Parked& waiter = waiters.emplace_back(arrival);
         list.Insert(waiter);
         inside.push_back(&waiter);
       } else {
