@@ -11,7 +11,7 @@ namespace rouse::http {
 H2Client::H2Client(net::Shard& shard, std::unique_ptr<net::Transport> transport,
                    const H1ClientOptions& options, const H2Limits& limits)
     : H2Connection(shard, std::move(transport), H2Codec::Role::kClient, limits, options.head,
-                   {.write_idle_timeout = options.body.write_idle_timeout}),
+                   options.body, {.write_idle_timeout = options.body.write_idle_timeout}),
       options_(options),
       settled_event_(shard) {
   StartIo({});
@@ -39,7 +39,7 @@ size_t H2Client::streams_free() const {
 
 ClientStream& H2Client::Open() {
   DCHECK(streams_free() > 0);
-  auto stream = std::make_unique<H2ClientStream>(static_cast<H2StreamOwner&>(*this), options_.body);
+  auto stream = std::make_unique<H2ClientStream>(static_cast<H2StreamOwner&>(*this));
   Link(*stream);
   return *stream.release();  // linked: Remove deletes it
 }

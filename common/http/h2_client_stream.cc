@@ -6,8 +6,8 @@
 
 namespace rouse::http {
 
-H2ClientStream::H2ClientStream(H2StreamOwner& connection, const H1BodyLimits& limits)
-    : H2Stream(connection, H2Codec::kNoStream, Side::kUpstream, limits) {}
+H2ClientStream::H2ClientStream(H2StreamOwner& connection)
+    : H2Stream(connection, H2Codec::kNoStream) {}
 
 Step H2ClientStream::TrySendHead(const RequestHead& head, const HeadPatch& patch,
                                  std::string_view first, bool end) {
@@ -29,20 +29,20 @@ Step H2ClientStream::TrySendHead(const RequestHead& head, const HeadPatch& patch
     const auto key = head.fields.Find("sec-websocket-key");
     const WebSocketAccept accept = AcceptOf(key.value_or(""));
     accept_.assign(accept.begin(), accept.end());
-    reader_.SetPatient();
+    reader().SetPatient();
   }
   const bool bodiless = !connect_ && (head.body == BodyKind::kNone || (end && first.empty()));
   position_ = connection_.codec().packed_total();
-  reader_.Start(true);
-  writer_.Begin(connect_ ? std::string_view() : first, !connect_ && (end || bodiless), !bodiless);
-  id_ = connection_.Request(*this, list.fields(), bodiless ? nullptr : &writer_);
+  reader().Start(true);
+  writer().Begin(connect_ ? std::string_view() : first, !connect_ && (end || bodiless), !bodiless);
+  id_ = connection_.Request(*this, list.fields(), bodiless ? nullptr : &writer());
   if (id_ == H2Codec::kNoStream) {
     closed_ = true;
     Fail({ErrorKind::kUpstreamReset, Side::kUpstream, true, "no stream could be opened"});
     return Step::kFailed;
   }
   sent_ = true;
-  return writer_.State();
+  return writer().State();
 }
 
 void H2ClientStream::TakeHead(const H2Block& block) {
@@ -64,7 +64,7 @@ void H2ClientStream::TakeHead(const H2Block& block) {
     received_ = std::move(received);
     if (!connect_ || status >= 300) {
       connect_ = false;
-      if (block.end || received_.head.body == BodyKind::kNone) reader_.Start(false);
+      if (block.end || received_.head.body == BodyKind::kNone) reader().Start(false);
     } else {
       received_.head.status = 101;
       received_.head.body = BodyKind::kStreamed;
@@ -96,8 +96,8 @@ net::Task<Result<const ResponseHead*>> H2ClientStream::ReceiveHead(TimePoint dea
 
 void H2ClientStream::Fail(const Error& error) {
   if (error_.ok()) error_ = error;
-  reader_.Fail(error);
-  writer_.Fail(error);
+  reader().Fail(error);
+  writer().Fail(error);
   if (head_event_ != nullptr) head_event_->Signal();
 }
 
@@ -108,8 +108,8 @@ void H2ClientStream::Broken(const Error& error) {
   if (sent_ && connection_.codec().written_total() <= position_) own.retry_safe = true;
   if (touched_) own.retry_safe = false;
   // A complete answer stands, whatever became of the rest of the request (RFC 9113 section 8.1).
-  if (final_head_ && reader_.peer_ended()) {
-    if (!writer_.ended()) writer_.Fail(own);
+  if (final_head_ && reader().peer_ended()) {
+    if (!writer().ended()) writer().Fail(own);
     return;
   }
   if (final_head_) own.kind = ErrorKind::kUpstreamTruncated;
@@ -123,8 +123,8 @@ void H2ClientStream::Cancel(const Error& error) {
 }
 
 void H2ClientStream::Finish() {
-  reader_.Clear();
-  const bool whole = writer_.ended() && reader_.peer_ended() && error_.ok();
+  reader().Clear();
+  const bool whole = writer().ended() && reader().peer_ended() && error_.ok();
   if (sent_ && !whole) connection_.Reset(*this, H2Code::kCancel);
   if (!sent_) closed_ = true;
   connection_.Remove(*this);

@@ -19,7 +19,7 @@ class H2ClientStream final : public ClientStream, public H2Stream {
  public:
   static constexpr size_t kInformationalMax = 8;
 
-  H2ClientStream(H2StreamOwner& connection, const H1BodyLimits& limits);
+  explicit H2ClientStream(H2StreamOwner& connection);
 
   // ---- for the connection
   void TakeHead(const H2Block& block) override;
@@ -29,9 +29,9 @@ class H2ClientStream final : public ClientStream, public H2Stream {
   // ---- ClientStream
   Step TrySendHead(const RequestHead& head, const HeadPatch& patch, std::string_view first,
                    bool end) override;
-  [[nodiscard]] BodyWriter& request_body() override { return writer_; }
+  [[nodiscard]] BodyWriter& request_body() override { return writer(); }
   net::Task<Result<const ResponseHead*>> ReceiveHead(TimePoint deadline) override;
-  [[nodiscard]] BodyReader& response_body() override { return reader_; }
+  [[nodiscard]] BodyReader& response_body() override { return reader(); }
   void Cancel(const Error& error) override;
   void Finish() override;
   [[nodiscard]] bool untouched() const override { return !touched_; }

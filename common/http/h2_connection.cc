@@ -7,8 +7,8 @@ namespace rouse::http {
 
 H2Connection::H2Connection(net::Shard& shard, std::unique_ptr<net::Transport> transport,
                            H2Codec::Role role, const H2Limits& limits, const HeadLimits& head,
-                           const H2Pace& pace)
-    : H2StreamOwner(shard, role, limits, head, *this),
+                           const H1BodyLimits& body, const H2Pace& pace)
+    : H2StreamOwner(shard, role, limits, head, body, *this),
       TurnEnd(shard),
       transport_(std::move(transport)),
       pace_(pace),
@@ -128,7 +128,8 @@ bool H2Connection::WriteOnce() {
 void H2Connection::ResumeStarved() {
   if (!codec_.TakeStarved()) return;
   for (H2Stream* at = first_stream_; at != nullptr; at = at->next_)
-    if (std::exchange(at->writer_.starved, false)) failed_ = !codec_.Resume(at->id_) || failed_;
+    if (at->bodies_ && std::exchange(at->writer().starved, false))
+      failed_ = !codec_.Resume(at->id_) || failed_;
 }
 
 void H2Connection::OnWritable(void* self) {
@@ -145,14 +146,14 @@ void H2Connection::BoundUnsent() {
   size_t unsent = 0;
   H2Stream* stalest = nullptr;
   for (H2Stream* at = first_stream_; at != nullptr; at = at->next_) {
-    if (!at->writer_.pending()) continue;
-    unsent += at->writer_.data.size();
-    if (stalest == nullptr || at->writer_.moved() < stalest->writer_.moved()) stalest = at;
+    if (!at->bodies_ || !at->writer().pending()) continue;
+    unsent += at->writer().data.size();
+    if (stalest == nullptr || at->writer().moved() < stalest->writer().moved()) stalest = at;
   }
   if (unsent <= most || stalest == nullptr) return;
   Reset(*stalest, H2Code::kEnhanceYourCalm);
-  stalest->writer_.Fail({ErrorKind::kDownstreamTimeout, Side::kDownstream, false,
-                         "too much waits for the client's window"});
+  stalest->writer().Fail({ErrorKind::kDownstreamTimeout, Side::kDownstream, false,
+                          "too much waits for the client's window"});
 }
 
 void H2Connection::Link(H2Stream& stream) {

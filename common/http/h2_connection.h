@@ -32,7 +32,8 @@ class H2Connection : protected H2Codec::Events, public H2StreamOwner, private ne
   enum class State : uint8_t { kOpen, kLingering, kClosed };
 
   H2Connection(net::Shard& shard, std::unique_ptr<net::Transport> transport, H2Codec::Role role,
-               const H2Limits& limits, const HeadLimits& head, const H2Pace& pace);
+               const H2Limits& limits, const HeadLimits& head, const H1BodyLimits& body,
+               const H2Pace& pace);
   ~H2Connection();
 
   /// Watches the transport; `first` was read before.

@@ -238,6 +238,97 @@ Error ReadRequest(const H2Block& block, const HeadLimits& limits, std::string_vi
   return kFine;
 }
 
+// ---- parked
+// ----------------------------------------------------------------------------------------
+
+namespace {
+
+/// Then the fields, then the text: method, authority, host, path, upgrade, and of each field its
+/// name and value.
+struct PackedRequest {
+  uint64_t content_length;
+  uint32_t text_sizes[5];
+  uint16_t fields;
+  BodyKind body;
+  uint8_t expects_continue : 1;
+  uint8_t accepts_trailers : 1;
+};
+
+struct PackedField {
+  uint32_t value_size;
+  uint16_t name_size;
+  HeaderId id;
+};
+
+static_assert(alignof(PackedRequest) <= 8 && alignof(PackedField) <= 8);
+
+std::array<std::string_view, 5> TextsOf(const RequestHead& head) {
+  return {head.method, head.authority, head.host, head.path, head.upgrade};
+}
+
+}  // namespace
+
+H2HeadBytes PackRequest(const RequestHead& head) {
+  const auto texts = TextsOf(head);
+  const size_t fields = head.fields.size();
+  size_t bytes = sizeof(PackedRequest) + fields * sizeof(PackedField);
+  for (const std::string_view text : texts) bytes += text.size();
+  for (size_t i = 0; i < fields; ++i)
+    bytes += head.fields.name(i).size() + head.fields.value(i).size();
+  H2HeadBytes packed;
+  char* const begin = packed.Take(bytes).data();
+  char* at = begin + sizeof(PackedRequest) + fields * sizeof(PackedField);
+  const auto put = [&at](std::string_view text) {
+    at = std::copy(text.begin(), text.end(), at);
+    return static_cast<uint32_t>(text.size());
+  };
+  auto& packed_head = *::new (begin) PackedRequest{.content_length = head.content_length,
+                                                   .text_sizes = {},
+                                                   .fields = static_cast<uint16_t>(fields),
+                                                   .body = head.body,
+                                                   .expects_continue = head.expects_continue,
+                                                   .accepts_trailers = head.accepts_trailers};
+  for (size_t i = 0; i < texts.size(); ++i) packed_head.text_sizes[i] = put(texts[i]);
+  char* const table = begin + sizeof(PackedRequest);
+  for (size_t i = 0; i < fields; ++i) {
+    const std::string_view name = head.fields.name(i);
+    const std::string_view value = head.fields.value(i);
+    put(name);
+    put(value);
+    ::new (table + i * sizeof(PackedField))
+        PackedField{.value_size = static_cast<uint32_t>(value.size()),
+                    .name_size = static_cast<uint16_t>(name.size()),
+                    .id = head.fields.id(i)};
+  }
+  return packed;
+}
+
+void UnpackRequest(H2HeadBytes& packed, std::string_view scheme, RequestHead& head) {
+  const auto& from = *std::launder(reinterpret_cast<const PackedRequest*>(packed.data()));
+  const auto* const fields =
+      std::launder(reinterpret_cast<const PackedField*>(packed.data() + sizeof(PackedRequest)));
+  const char* at = packed.data() + sizeof(PackedRequest) + from.fields * sizeof(PackedField);
+  const auto take = [&at](size_t size) {
+    return std::string_view(std::exchange(at, at + size), size);
+  };
+  head.version = Version::kHttp2;
+  head.scheme = scheme;
+  head.body = from.body;
+  head.content_length = from.content_length;
+  head.expects_continue = from.expects_continue != 0;
+  head.accepts_trailers = from.accepts_trailers != 0;
+  size_t text = 0;
+  for (std::string_view* const part :
+       {&head.method, &head.authority, &head.host, &head.path, &head.upgrade})
+    *part = take(from.text_sizes[text++]);
+  head.fields.Clear();
+  head.fields.Bind(packed.data());
+  for (size_t i = 0; i < from.fields; ++i) {
+    const std::string_view name = take(fields[i].name_size);
+    head.fields.Append(name, take(fields[i].value_size), fields[i].id);
+  }
+}
+
 Error ReadResponse(const H2Block& block, bool to_head, std::string_view accept, H2HeadBytes& bytes,
                    ResponseHead& head) {
   if (block.too_large) return PodBad("the response head is too long");

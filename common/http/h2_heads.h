@@ -36,6 +36,7 @@ class H2HeadBytes {
   /// Room for so many bytes, in place of what was there.
   [[nodiscard]] std::span<char> Take(size_t size);
   [[nodiscard]] size_t size() const { return size_; }
+  [[nodiscard]] char* data() const { return data_; }
 
  private:
   char* data_ = nullptr;
@@ -48,6 +49,11 @@ class H2HeadBytes {
 [[nodiscard]] Error ReadRequest(const H2Block& block, const HeadLimits& limits,
                                 std::string_view scheme, Random& random, H2HeadBytes& bytes,
                                 RequestHead& head);
+
+/// The head of a request that waits, in as few bytes as it takes; and the head out of them again,
+/// which lies in `packed`. The scheme is the caller's.
+[[nodiscard]] H2HeadBytes PackRequest(const RequestHead& head);
+void UnpackRequest(H2HeadBytes& packed, std::string_view scheme, RequestHead& head);
 
 /// A response head, also of a 1xx. `to_head`: the request was HEAD. `accept`, where not empty, is
 /// added as Sec-WebSocket-Accept. An error is the pod's.

@@ -18,7 +18,7 @@ H2Pace PaceOf(const H1Options& options) {
 H2Server::H2Server(net::Shard& shard, std::unique_ptr<net::Transport> transport,
                    StreamHandler& handler, const H1Options& options, const H2Limits& limits)
     : H2Connection(shard, std::move(transport), H2Codec::Role::kServer, limits, options.head,
-                   PaceOf(options)),
+                   options.body, PaceOf(options)),
       handler_(handler),
       options_(options),
       peer_{.address = transport_->peer_address(),

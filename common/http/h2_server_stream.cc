@@ -24,31 +24,45 @@ H2Code CodeOfCut(const Error& error) {
   }
 }
 
+std::string_view SchemeOf(const PeerInfo& peer) { return peer.tls ? "https" : "http"; }
+
 }  // namespace
 
 H2ServerStream::H2ServerStream(H2StreamOwner& connection, int32_t id, const PeerInfo& peer,
                                const H1Options& options)
-    : H2Stream(connection, id, Side::kDownstream, options.body), peer_(peer), options_(options) {}
+    : H2Stream(connection, id), peer_(peer), options_(options) {}
 
 void H2ServerStream::TakeRequest(const H2Block& block) {
   net::Shard& shard = connection_.shard();
-  bad_ = ReadRequest(block, options_.head, peer_.tls ? "https" : "http", shard.random(), bytes_,
-                     head_);
-  reader_.Start(!block.end);
-  tunnel_ = !head_.upgrade.empty();
-  // Who streams both ways may have nothing to say for long.
-  if (tunnel_ || IsGrpc(head_)) reader_.SetPatient();
-  if (bad_.ok() && head_.body == BodyKind::kLength &&
-      head_.content_length > options_.body.body_bytes_max)
+  head_ = std::make_unique<Head>();
+  bad_ = ReadRequest(block, options_.head, SchemeOf(peer_), shard.random(), bytes_, *head_);
+  ended_ = block.end;
+  tunnel_ = !head_->upgrade.empty();
+  if (bad_.ok() && head_->body == BodyKind::kLength &&
+      head_->content_length > options_.body.body_bytes_max)
     bad_ = {ErrorKind::kBodyTooLarge, Side::kDownstream, false, "the body is over the limit"};
-  if (head_.expects_continue) reader_.OnBeforeRead(&SayContinue, this);
 }
 
-void H2ServerStream::SayContinue(void* self) {
-  auto& stream = *static_cast<H2ServerStream*>(self);
+const RequestHead& H2ServerStream::head() const {
+  if (!head_) {
+    head_ = std::make_unique<Head>();
+    UnpackRequest(bytes_, SchemeOf(peer_), *head_);
+  }
+  return *head_;
+}
+
+void H2ServerStream::OpenBodies() {
+  H2Stream::OpenBodies();
+  H2BodyReader& reader = bodies_->reader;
+  reader.Start(!ended_);
+  // Who streams both ways may have nothing to say for long.
+  if (tunnel_ || IsGrpc(head())) reader.SetPatient();
+  if (head().expects_continue) reader.TellBeforeRead();
+}
+
+void H2ServerStream::BeforeRead() {
   constexpr H2Field kContinue{":status", "100"};
-  if (!stream.writer_.begun() && !stream.closed_)
-    stream.connection_.Inform(stream.id_, {&kContinue, 1});
+  if (!writer().begun() && !closed_) connection_.Inform(id_, {&kContinue, 1});
 }
 
 void H2ServerStream::Broken(const Error& error) {
@@ -61,7 +75,7 @@ void H2ServerStream::TellGone() {
 }
 
 Step H2ServerStream::TrySendInformational(const ResponseHead& head, const HeadPatch& patch) {
-  if (writer_.begun() || closed_) return Step::kDone;
+  if (writer().begun() || closed_) return Step::kDone;
   H2FieldList list(connection_.shard().scratch());
   WriteResponse(head, patch, false, list);
   if (!list.full()) connection_.Inform(id_, list.fields());
@@ -71,7 +85,7 @@ Step H2ServerStream::TrySendInformational(const ResponseHead& head, const HeadPa
 Step H2ServerStream::TrySendHead(const ResponseHead& head, const HeadPatch& patch,
                                  std::string_view first, bool end) {
   const bool upgraded = head.status == 101;
-  const bool to_head = head_.method == "HEAD";
+  const bool to_head = this->head().method == "HEAD";
   const bool bodiless = to_head || head.status == 204 || head.status == 304 ||
                         (!upgraded && head.body == BodyKind::kNone) || (end && first.empty());
   H2FieldList list(connection_.shard().scratch());
@@ -80,29 +94,39 @@ Step H2ServerStream::TrySendHead(const ResponseHead& head, const HeadPatch& patc
       head.body != BodyKind::kLength && !first.empty())
     list.Add("content-length", list.Number(first.size()));
   if (list.full()) {
-    writer_.Fail({ErrorKind::kInternal, Side::kLocal, false, "the response head is too long"});
+    writer().Fail({ErrorKind::kInternal, Side::kLocal, false, "the response head is too long"});
     return Step::kFailed;
   }
-  if (closed_) return writer_.State();
-  writer_.Begin(first, end || bodiless, !bodiless);
-  connection_.Respond(id_, list.fields(), bodiless ? nullptr : &writer_);
-  if (writer_.pending() && writer_.error().ok()) connection_.BoundUnsent();
-  return writer_.State();
+  if (closed_) return writer().State();
+  writer().Begin(first, end || bodiless, !bodiless);
+  connection_.Respond(id_, list.fields(), bodiless ? nullptr : &writer());
+  if (writer().pending() && writer().error().ok()) connection_.BoundUnsent();
+  return writer().State();
 }
 
+/// Head and bodies go; both are there again once they are asked for.
 size_t H2ServerStream::Park() {
-  const size_t held = reader_.Compact();
+  size_t held = 0;
+  if (bodies_) {
+    held = bodies_->reader.Compact();
+    ended_ = bodies_->reader.peer_ended();
+    if (bodies_->fresh()) bodies_.reset();
+  }
   // A body that has not ended may fill its window while nobody reads it.
-  const size_t window = reader_.peer_ended() ? held : connection_.window_parked();
-  return sizeof(*this) + bytes_.size() + head_.fields.heap_bytes() + window;
+  const size_t window = ended_ ? held : connection_.window_parked();
+  if (head_) {
+    bytes_ = PackRequest(*head_);
+    head_.reset();
+  }
+  return sizeof(*this) + bytes_.size() + window;
 }
 
 void H2ServerStream::Finish(const Error& error) {
   gone_watch_ = {};
-  reader_.Clear();
-  if (!writer_.begun() || !writer_.ended() || !error.ok()) {
+  reader().Clear();
+  if (!writer().begun() || !writer().ended() || !error.ok()) {
     connection_.Reset(*this, error.ok() && tunnel_ ? H2Code::kCancel : CodeOfCut(error));
-  } else if (!reader_.peer_ended()) {
+  } else if (!reader().peer_ended()) {
     // The answer is complete and nobody wants the rest (RFC 9113 section 8.1).
     connection_.Reset(*this, H2Code::kNoError);
   }

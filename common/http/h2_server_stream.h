@@ -23,34 +23,41 @@ class H2ServerStream final : public ServerStream, public H2Stream {
   void HandOut() { handed_out_ = true; }
   void Broken(const Error& error) override;
   void TellGone() override;
+  void BeforeRead() override;
 
   // ---- ServerStream
-  [[nodiscard]] const RequestHead& head() const override { return head_; }
+  [[nodiscard]] const RequestHead& head() const override;
   [[nodiscard]] const PeerInfo& peer() const override { return peer_; }
-  [[nodiscard]] BodyReader& request_body() override { return reader_; }
-  [[nodiscard]] BodyWriter& response_body() override { return writer_; }
+  [[nodiscard]] BodyReader& request_body() override { return reader(); }
+  [[nodiscard]] BodyWriter& response_body() override { return writer(); }
   Step TrySendInformational(const ResponseHead& head, const HeadPatch& patch) override;
   Step TrySendHead(const ResponseHead& head, const HeadPatch& patch, std::string_view first,
                    bool end) override;
-  [[nodiscard]] bool head_sent() const override { return writer_.begun(); }
+  [[nodiscard]] bool head_sent() const override { return bodies_ && bodies_->writer.begun(); }
   size_t Park() override;
   void Unpark() override {}
   void OnGone(GoneWatch watch) override { gone_watch_ = watch; }
   [[nodiscard]] bool gone() const override { return gone_; }
-  void CancelRead(const Error& error) override { reader_.Fail(error); }
+  void CancelRead(const Error& error) override { reader().Fail(error); }
   /// The others on the connection go on: it ends by Drain.
   void CloseAfter() override {}
   void Finish(const Error& error) override;
 
  private:
-  static void SayContinue(void* self);
+  struct Head : RequestHead {
+    static void* operator new(size_t bytes) { return net::FramePool::Take(bytes); }
+    static void operator delete(void* head, size_t bytes) { net::FramePool::Give(head, bytes); }
+  };
+
+  void OpenBodies() override;
 
   const PeerInfo& peer_;
   const H1Options& options_;
-  RequestHead head_;
-  H2HeadBytes bytes_;
+  mutable std::unique_ptr<Head> head_;  ///< null while parked
+  mutable H2HeadBytes bytes_;           ///< that it lies in; while parked itself, packed
   GoneWatch gone_watch_;
   Error bad_;
+  bool ended_ = false;  ///< the client's side, with its head
   bool gone_ = false;
   bool handed_out_ = false;
   bool tunnel_ = false;

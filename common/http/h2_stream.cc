@@ -12,24 +12,23 @@ constexpr size_t kProgressBytes = 1024;
 
 }  // namespace
 
-H2BodyReader::H2BodyReader(H2Stream& stream, net::Shard& shard, Side side,
-                           const H1BodyLimits& limits)
-    : stream_(stream), shard_(shard), side_(side), limits_(limits) {}
-
 bool H2BodyReader::buffered() const {
-  return front_.end - front_.begin > in_hand_ || !more_.empty();
+  return in_ && (in_->front.end - in_->front.begin > in_->in_hand || !in_->more.empty());
 }
 
 void H2BodyReader::Deliver(std::string_view bytes) {
   if (!error_.ok() || bytes.empty()) return;
+  const H2StreamOwner& connection = stream_.connection();
+  const Side side = connection.side();
   received_ += bytes.size();
-  if (side_ == Side::kDownstream && received_ > limits_.body_bytes_max)
-    return Fail({ErrorKind::kBodyTooLarge, side_, false, "the body is over the limit"});
+  if (side == Side::kDownstream && received_ > connection.body_limits().body_bytes_max)
+    return Fail({ErrorKind::kBodyTooLarge, side, false, "the body is over the limit"});
+  if (!in_) in_ = std::make_unique<Buffers>();
   while (!bytes.empty()) {
-    Buffer* back = more_.empty() ? &front_ : &more_.back();
+    Buffer* back = in_->more.empty() ? &in_->front : &in_->more.back();
     if (back->room() == 0) {
-      if (back->data() != nullptr) back = &more_.emplace_back();
-      back->block = shard_.buffers().TakeSmall();
+      if (back->data() != nullptr) back = &in_->more.emplace_back();
+      back->block = stream_.connection().shard().buffers().TakeSmall();
       if (!back->block)
         return Fail({ErrorKind::kOverloaded, Side::kLocal, false, "no buffer is free"});
     }
@@ -58,43 +57,40 @@ void H2BodyReader::Fail(const Error& error) {
 }
 
 size_t H2BodyReader::Compact() {
-  if (in_hand_ > 0 || !more_.empty()) return front_.block.size() * (1 + more_.size());
-  const size_t size = front_.end - front_.begin;
-  if (front_.copy || size == 0) return size;
+  if (!in_) return 0;
+  Buffer& front = in_->front;
+  if (in_->in_hand > 0 || !in_->more.empty()) return front.block.size() * (1 + in_->more.size());
+  const size_t size = front.end - front.begin;
+  if (front.copy || size == 0) return size;
   auto copy = std::make_unique<char[]>(size);
-  std::memcpy(copy.get(), front_.data() + front_.begin, size);
-  front_ = {.block = {}, .copy = std::move(copy), .begin = 0, .end = size};
+  std::memcpy(copy.get(), front.data() + front.begin, size);
+  front = {.block = {}, .copy = std::move(copy), .begin = 0, .end = size};
   return size;
 }
 
-void H2BodyReader::Clear() {
-  front_ = {};
-  more_.clear();
-  in_hand_ = 0;
-}
+void H2BodyReader::Clear() { in_.reset(); }
 
 /// The piece in hand has been done with: its bytes may be sent again.
 void H2BodyReader::Release() {
-  const size_t bytes = std::exchange(in_hand_, 0);
+  const size_t bytes = in_ ? std::exchange(in_->in_hand, 0) : 0;
   if (bytes == 0) return;
-  front_.begin += bytes;
+  Buffer& front = in_->front;
+  front.begin += bytes;
   if (!ended_ && !stream_.closed()) stream_.connection().Credit(stream_.id(), bytes);
-  if (front_.begin < front_.end) return;
-  if (more_.empty()) {
-    front_ = {};
-    return;
-  }
-  front_ = std::move(more_.front());
-  more_.erase(more_.begin());
+  if (front.begin < front.end) return;
+  if (in_->more.empty()) return in_.reset();
+  front = std::move(in_->more.front());
+  in_->more.erase(in_->more.begin());
 }
 
 Step H2BodyReader::TryRead(Piece& piece) {
   Release();
-  const std::string_view bytes(front_.data() + front_.begin, front_.end - front_.begin);
-  if (!bytes.empty()) {
-    in_hand_ = bytes.size();
+  if (buffered()) {
+    const Buffer& front = in_->front;
+    const std::string_view bytes(front.data() + front.begin, front.end - front.begin);
+    in_->in_hand = bytes.size();
     bytes_read_ += bytes.size();
-    piece = {.data = bytes, .end = ended_ && more_.empty()};
+    piece = {.data = bytes, .end = ended_ && in_->more.empty()};
     return Step::kDone;
   }
   if (ended_) {
@@ -103,37 +99,42 @@ Step H2BodyReader::TryRead(Piece& piece) {
   }
   if (!error_.ok()) return Step::kFailed;
   // Somebody wants it now: from here on the stream has its full window.
-  if (!std::exchange(raised_, true) && side_ == Side::kDownstream && !stream_.closed())
-    stream_.connection().Raise(stream_.id());
-  const BeforeRead told = std::exchange(before_read_, nullptr);
-  if (told != nullptr) told(before_read_context_);
+  H2StreamOwner& connection = stream_.connection();
+  if (!std::exchange(raised_, true) && connection.side() == Side::kDownstream && !stream_.closed())
+    connection.Raise(stream_.id());
+  if (std::exchange(tells_, false)) stream_.BeforeRead();
   return Step::kMustWait;
 }
 
 /// As H1BodyReader: only waiting for the peer counts against its rate.
 TimePoint H2BodyReader::WaitEnd(TimePoint deadline) const {
   if (patient_) return deadline;
-  const TimePoint end = std::min(deadline, Later(shard_.now(), limits_.read_idle_timeout));
-  if (side_ != Side::kDownstream) return end;
-  return std::min(end, RateEnd(limits_, shard_.now(), bytes_read_, waited_));
+  H2StreamOwner& connection = stream_.connection();
+  const H1BodyLimits& limits = connection.body_limits();
+  const TimePoint now = connection.shard().now();
+  const TimePoint end = std::min(deadline, Later(now, limits.read_idle_timeout));
+  if (connection.side() != Side::kDownstream) return end;
+  return std::min(end, RateEnd(limits, now, bytes_read_, waited_));
 }
 
 net::Task<Result<Piece>> H2BodyReader::Read(TimePoint deadline) {
+  net::Shard& shard = stream_.connection().shard();
   Piece piece;
   for (;;) {
     const Step step = TryRead(piece);
     if (step == Step::kDone) co_return piece;
     if (step == Step::kFailed) co_return error_;
-    const TimePoint begin = shard_.now();
-    net::Event arrived(shard_);
+    const TimePoint begin = shard.now();
+    net::Event arrived(shard);
     arrived_ = &arrived;
     const net::Wake why = co_await arrived.Wait(WaitEnd(deadline));
     arrived_ = nullptr;
-    waited_ += shard_.now() - begin;
+    waited_ += shard.now() - begin;
     const bool late = why == net::Wake::kDeadline && !buffered() && !ended_;
     if (late && error_.ok()) {
-      const bool downstream = side_ == Side::kDownstream;
-      error_ = {downstream ? ErrorKind::kBodyTimeout : ErrorKind::kUpstreamTimeout, side_, false,
+      const Side side = stream_.connection().side();
+      const bool downstream = side == Side::kDownstream;
+      error_ = {downstream ? ErrorKind::kBodyTimeout : ErrorKind::kUpstreamTimeout, side, false,
                 "no body bytes in time"};
     }
   }
@@ -147,10 +148,6 @@ const Trailers* H2BodyReader::trailers() const {
 // ---- writer
 // ----------------------------------------------------------------------------------------
 
-H2BodyWriter::H2BodyWriter(H2Stream& stream, net::Shard& shard, Side side,
-                           const H1BodyLimits& limits)
-    : stream_(stream), shard_(shard), side_(side), limits_(limits) {}
-
 void H2BodyWriter::Begin(std::string_view first, bool last, bool open) {
   begun_ = true;
   open_ = open;
@@ -159,7 +156,7 @@ void H2BodyWriter::Begin(std::string_view first, bool last, bool open) {
   end = open && last;
   end_packed_ = false;
   bytes_written_ += data.size();
-  moved_ = shard_.now();
+  moved_ = stream_.connection().shard().now();
 }
 
 Step H2BodyWriter::State() const {
@@ -186,7 +183,7 @@ Step H2BodyWriter::TryWrite(std::string_view bytes, bool last) {
   data = bytes;
   end = ended_ = last;
   bytes_written_ += bytes.size();
-  moved_ = shard_.now();
+  moved_ = stream_.connection().shard().now();
   stream_.connection().Resume(stream_.id());
   if (pending() && error_.ok()) stream_.connection().BoundUnsent();
   return State();
@@ -195,7 +192,7 @@ Step H2BodyWriter::TryWrite(std::string_view bytes, bool last) {
 Step H2BodyWriter::TryEnd(const Trailers& trailers) {
   if (!error_.ok()) return Step::kFailed;
   if (ended_ || !open_) return State();
-  H2FieldList list(shard_.scratch());
+  H2FieldList list(stream_.connection().shard().scratch());
   if (trailers_allowed_) WriteTrailers(trailers, list);
   if (list.fields().empty()) return TryWrite({}, true);
   ended_ = true;
@@ -204,26 +201,28 @@ Step H2BodyWriter::TryEnd(const Trailers& trailers) {
 }
 
 net::Task<Result<void>> H2BodyWriter::Flush(TimePoint deadline) {
-  TimePoint since = shard_.now();
+  net::Shard& shard = stream_.connection().shard();
+  TimePoint since = shard.now();
   size_t before = data.size();
   for (;;) {
     if (!error_.ok()) co_return error_;
     if (!pending()) co_return Result<void>();
-    const TimePoint idle = Later(since, limits_.write_idle_timeout);
-    net::Event packed(shard_);
+    const TimePoint idle = Later(since, stream_.connection().body_limits().write_idle_timeout);
+    net::Event packed(shard);
     packed_ = &packed;
     const net::Wake why = co_await packed.Wait(std::min(deadline, idle));
     packed_ = nullptr;
     if (!error_.ok() || !pending()) continue;
     if (why != net::Wake::kDeadline) continue;
     const bool progress = before - data.size() >= kProgressBytes;
-    if (progress && shard_.now() < deadline) {
-      since = moved_ = shard_.now();
+    if (progress && shard.now() < deadline) {
+      since = moved_ = shard.now();
       before = data.size();
       continue;
     }
-    const bool downstream = side_ == Side::kDownstream;
-    Fail({downstream ? ErrorKind::kDownstreamTimeout : ErrorKind::kUpstreamTimeout, side_, false,
+    const Side side = stream_.connection().side();
+    const bool downstream = side == Side::kDownstream;
+    Fail({downstream ? ErrorKind::kDownstreamTimeout : ErrorKind::kUpstreamTimeout, side, false,
           "the peer does not read"});
   }
 }
@@ -281,17 +280,13 @@ int32_t H2StreamOwner::Request(H2Stream& stream, std::span<const H2Field> fields
 // ---- stream
 // ----------------------------------------------------------------------------------------
 
-H2Stream::H2Stream(H2StreamOwner& connection, int32_t id, Side side, const H1BodyLimits& limits)
-    : connection_(connection),
-      id_(id),
-      reader_(*this, connection.shard(), side, limits),
-      writer_(*this, connection.shard(), side, limits) {}
+H2Stream::H2Stream(H2StreamOwner& connection, int32_t id) : connection_(connection), id_(id) {}
 
 H2Stream::~H2Stream() = default;
 
 void H2Stream::Broken(const Error& error) {
-  if (!reader_.peer_ended()) reader_.Fail(error);
-  if (!writer_.ended()) writer_.Fail(error);
+  if (!reader().peer_ended()) reader().Fail(error);
+  if (!writer().ended()) writer().Fail(error);
 }
 
 }  // namespace rouse::http

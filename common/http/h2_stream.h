@@ -27,6 +27,9 @@ class H2StreamOwner {
   [[nodiscard]] net::Shard& shard() { return shard_; }
   [[nodiscard]] const H2Codec& codec() const { return codec_; }
   [[nodiscard]] size_t window_parked() const { return limits_.window_parked; }
+  /// Whose bytes come in: a server's are the client's.
+  [[nodiscard]] Side side() const { return side_; }
+  [[nodiscard]] const H1BodyLimits& body_limits() const { return body_limits_; }
 
   // Each may be called at any time.
   void Credit(int32_t id, size_t bytes);
@@ -46,15 +49,21 @@ class H2StreamOwner {
 
  protected:
   H2StreamOwner(net::Shard& shard, H2Codec::Role role, const H2Limits& limits,
-                const HeadLimits& head, H2Codec::Events& events)
-      : shard_(shard), limits_(limits), codec_(role, limits, head, events) {}
+                const HeadLimits& head, const H1BodyLimits& body, H2Codec::Events& events)
+      : shard_(shard),
+        limits_(limits),
+        body_limits_(body),
+        codec_(role, limits, head, events),
+        side_(role == H2Codec::Role::kServer ? Side::kDownstream : Side::kUpstream) {}
   ~H2StreamOwner() = default;
   /// Output is to be packed and written at the end of this turn.
   virtual void Touch() = 0;
 
   net::Shard& shard_;
   const H2Limits& limits_;
+  const H1BodyLimits& body_limits_;
   H2Codec codec_;
+  const Side side_;
   bool failed_ = false;  ///< the codec is beyond repair
 };
 
@@ -70,18 +79,14 @@ struct H2Trailers {
 
 class H2BodyReader final : public BodyReader {
  public:
-  using BeforeRead = void (*)(void* context);
-
-  H2BodyReader(H2Stream& stream, net::Shard& shard, Side side, const H1BodyLimits& limits);
+  explicit H2BodyReader(H2Stream& stream) : stream_(stream) {}
 
   /// Whether a body comes at all; without one it has ended.
   void Start(bool body) { ended_ = !body; }
   /// Both sides may be silent for as long as they like: a tunnel, a gRPC stream.
   void SetPatient() { patient_ = true; }
-  void OnBeforeRead(BeforeRead told, void* context) {
-    before_read_ = told;
-    before_read_context_ = context;
-  }
+  /// H2Stream::BeforeRead is to be called when the body is first waited for.
+  void TellBeforeRead() { tells_ = true; }
   void Deliver(std::string_view bytes);
   void DeliverTrailers(const H2Block& block);
   void DeliverEnd();
@@ -98,6 +103,10 @@ class H2BodyReader final : public BodyReader {
   /// The peer has ended, and all of it was read.
   [[nodiscard]] bool ended() const { return ended_ && !buffered(); }
   [[nodiscard]] bool peer_ended() const { return ended_; }
+  /// As Start has left it: nothing has come, and nobody has asked.
+  [[nodiscard]] bool fresh() const {
+    return received_ == 0 && !raised_ && !trailers_ && error_.ok();
+  }
 
  private:
   /// Received bytes, in the order they came: a block, or (parked) an exact copy.
@@ -109,33 +118,35 @@ class H2BodyReader final : public BodyReader {
     [[nodiscard]] char* data() const { return copy ? copy.get() : block.data(); }
     [[nodiscard]] size_t room() const { return copy ? 0 : block.size() - end; }
   };
+  /// What has come and was not read; only while there is any.
+  struct Buffers {
+    static void* operator new(size_t bytes) { return net::FramePool::Take(bytes); }
+    static void operator delete(void* memory, size_t bytes) { net::FramePool::Give(memory, bytes); }
+    Buffer front;
+    std::vector<Buffer> more;
+    size_t in_hand = 0;  ///< of front, handed out and not released
+  };
   [[nodiscard]] bool buffered() const;
   void Release();
   [[nodiscard]] TimePoint WaitEnd(TimePoint deadline) const;
 
   H2Stream& stream_;
-  net::Shard& shard_;
-  const Side side_;
-  const H1BodyLimits& limits_;
   net::Event* arrived_ = nullptr;  ///< in the frame of the Read that waits
-  Buffer front_;
-  std::vector<Buffer> more_;
-  size_t in_hand_ = 0;  ///< of front_, handed out and not released
+  std::unique_ptr<Buffers> in_;
   uint64_t received_ = 0;
   uint64_t bytes_read_ = 0;
   Duration waited_{};
   std::unique_ptr<H2Trailers> trailers_;
-  BeforeRead before_read_ = nullptr;
-  void* before_read_context_ = nullptr;
   Error error_;
   bool ended_ = true;
   bool patient_ = false;
   bool raised_ = false;
+  bool tells_ = false;
 };
 
 class H2BodyWriter final : public BodyWriter, public H2Outgoing {
  public:
-  H2BodyWriter(H2Stream& stream, net::Shard& shard, Side side, const H1BodyLimits& limits);
+  explicit H2BodyWriter(H2Stream& stream) : stream_(stream) {}
 
   /// The head is about to go; `open`: a body follows it.
   void Begin(std::string_view first, bool last, bool open);
@@ -158,9 +169,6 @@ class H2BodyWriter final : public BodyWriter, public H2Outgoing {
 
  private:
   H2Stream& stream_;
-  net::Shard& shard_;
-  const Side side_;
-  const H1BodyLimits& limits_;
   net::Event* packed_ = nullptr;  ///< in the frame of the Flush that waits
   uint64_t bytes_written_ = 0;
   TimePoint moved_{};
@@ -172,9 +180,19 @@ class H2BodyWriter final : public BodyWriter, public H2Outgoing {
   bool trailers_allowed_ = true;
 };
 
+/// Both bodies of a stream: what it needs while it moves.
+struct H2Bodies {
+  explicit H2Bodies(H2Stream& stream) : reader(stream), writer(stream) {}
+  static void* operator new(size_t bytes) { return net::FramePool::Take(bytes); }
+  static void operator delete(void* bodies, size_t bytes) { net::FramePool::Give(bodies, bytes); }
+  [[nodiscard]] bool fresh() const { return reader.fresh() && !writer.begun(); }
+  H2BodyReader reader;
+  H2BodyWriter writer;
+};
+
 class H2Stream {
  public:
-  H2Stream(H2StreamOwner& connection, int32_t id, Side side, const H1BodyLimits& limits);
+  H2Stream(H2StreamOwner& connection, int32_t id);
   virtual ~H2Stream();
   H2Stream(const H2Stream&) = delete;
   H2Stream& operator=(const H2Stream&) = delete;
@@ -188,11 +206,13 @@ class H2Stream {
   virtual void Broken(const Error& error);
   /// From the loop, after Broken.
   virtual void TellGone() {}
+  /// The body is waited for: the server's moment to say 100 Continue.
+  virtual void BeforeRead() {}
 
   [[nodiscard]] int32_t id() const { return id_; }
   [[nodiscard]] H2StreamOwner& connection() { return connection_; }
-  [[nodiscard]] H2BodyReader& reader() { return reader_; }
-  [[nodiscard]] H2BodyWriter& writer() { return writer_; }
+  [[nodiscard]] H2BodyReader& reader() { return bodies().reader; }
+  [[nodiscard]] H2BodyWriter& writer() { return bodies().writer; }
   /// The codec knows it no more.
   [[nodiscard]] bool closed() const { return closed_; }
   void SetClosed() { closed_ = true; }
@@ -200,12 +220,18 @@ class H2Stream {
  protected:
   friend class H2Connection;
   friend class H2StreamOwner;
+  /// Makes bodies_, as they were before they were given back.
+  virtual void OpenBodies() { bodies_ = std::make_unique<H2Bodies>(*this); }
+  [[nodiscard]] H2Bodies& bodies() {
+    if (!bodies_) OpenBodies();
+    return *bodies_;
+  }
+
   H2StreamOwner& connection_;
-  int32_t id_;
-  H2BodyReader reader_;
-  H2BodyWriter writer_;
-  H2Stream* next_ = nullptr;  ///< of the connection's list
+  std::unique_ptr<H2Bodies> bodies_;  ///< null while parked
+  H2Stream* next_ = nullptr;          ///< of the connection's list
   H2Stream* previous_ = nullptr;
+  int32_t id_;
   bool closed_ = false;
   bool to_tell_ = false;  ///< TellGone is due
 };

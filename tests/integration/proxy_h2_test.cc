@@ -223,6 +223,44 @@ TEST_CASE("parked streams wait for a pod, and their siblings do not wait for the
   }
 }
 
+TEST_CASE("what comes while a stream is parked is there for its pod, and so is its head") {
+  H2Rig rig;
+  rig.view().workloads.push_back({.key = {"ns", "asleep"}, .endpoints = {}, .policy = {}});
+  rig.view().routes.push_back(
+      {.host = "asleep.example", .path = "/", .workload = {"ns", "asleep"}});
+  rig.Publish();
+  rig.upstream().SetAnswer([](const FakeRequest& request) {
+    return Ok(request.Line() + "|" + request.Field("x-a") + "|" + request.Field("x-last") + "|" +
+              request.body);
+  });
+  H2Wire& wire = rig.Dial();
+  H2Fields fields =
+      H2Post("/wake?q", {{"x-a", "b"}, {"expect", "100-continue"}, {"x-last", "end"}});
+  fields[2].second = "asleep.example";
+  wire.Headers(1, fields, false);
+  REQUIRE(rig.RunUntil([&] { return rig.sample().workloads.at(1).parked == 1; }));
+  std::string body;
+  bool rest = false;
+  SECTION("a body in two pieces, and its end") {
+    wire.Data(1, "one ", false);
+    wire.Data(1, "two", true);
+    body = "one two";
+  }
+  SECTION("the end alone") { wire.Data(1, "", true); }
+  SECTION("half of a body") {
+    wire.Data(1, "one ", false);
+    body = "one two";
+    rest = true;
+  }
+  // Its answer says that what went before has been taken.
+  CHECK(rig.Ask(wire, 3, H2Get("/awake")).status == 200);
+  CHECK(wire.stream(1).early.empty());
+  rig.view().workloads.at(1).endpoints = {rig.upstream().address().text()};
+  rig.Publish();
+  if (rest) wire.Data(1, "two", true);
+  CHECK(rig.Wait(wire, 1).body == "POST /wake?q HTTP/1.1|b|end|" + body);
+}
+
 TEST_CASE("a drain says so in two steps and loses nothing (G01)") {
   H2Rig rig;
   H2Wire& wire = rig.Dial();

@@ -65,6 +65,42 @@ TEST_CASE("a request is validated and normalised as HTTP/1's are") {
   CHECK_FALSE(read.head.fields.Find("x_y"));
 }
 
+TEST_CASE("a head that was packed comes back as it was, and takes but its text and a little") {
+  const Fields many = With({{"x-a", "b"},
+                            {"cookie", "c=1"},
+                            {"content-length", "7"},
+                            {"expect", "100-continue"},
+                            {"x-empty", ""},
+                            {"accept", "text/html"},
+                            {"x-long", std::string(3000, 'l')}});
+  const Read read(many, false);
+  REQUIRE(read.error.ok());
+  H2HeadBytes packed = PackRequest(read.head);
+  RequestHead head;
+  UnpackRequest(packed, "http", head);
+  CHECK(head.method == read.head.method);
+  CHECK(head.scheme == "http");
+  CHECK(head.authority == read.head.authority);
+  CHECK(head.host == read.head.host);
+  CHECK(head.path == read.head.path);
+  CHECK(head.upgrade.empty());
+  CHECK(head.version == Version::kHttp2);
+  CHECK(head.body == BodyKind::kLength);
+  CHECK(head.content_length == 7);
+  CHECK(head.expects_continue);
+  CHECK(head.accepts_trailers);
+  REQUIRE(head.fields.size() == read.head.fields.size());
+  size_t text = 0;
+  for (size_t i = 0; i < head.fields.size(); ++i) {
+    CHECK(head.fields.name(i) == read.head.fields.name(i));
+    CHECK(head.fields.value(i) == read.head.fields.value(i));
+    CHECK(head.fields.id(i) == read.head.fields.id(i));
+    CHECK(head.fields.has(head.fields.id(i)) == read.head.fields.has(head.fields.id(i)));
+    text += head.fields.name(i).size() + head.fields.value(i).size();
+  }
+  CHECK(packed.size() < text + 150);
+}
+
 TEST_CASE("how long a body is follows from content-length and the end of the stream") {
   CHECK(Read(With({})).head.body == BodyKind::kNone);
   CHECK(Read(With({}), false).head.body == BodyKind::kStreamed);
