@@ -21,6 +21,14 @@ bool WithinShare(uint64_t own, uint64_t guarantee, uint64_t total, uint64_t most
   return total <= most && own - guarantee <= (most - total) / 2;
 }
 
+/// The phases of the cold start that ends with a slot.
+void Record(const ColdStartPhase& phase, ColdStartTimes& times) {
+  times.reported = phase.reported;
+  times.known = phase.known;
+  times.ready = phase.ready;
+  times.probed = phase.probed;
+}
+
 }  // namespace
 
 void Slot::Release() {
@@ -57,13 +65,8 @@ Slot Admission::TryAcquire(Workload& workload, const LocalEndpoint* avoid) {
 
 Acquiring Admission::Acquire(AcquireRequest request) {
   auto waiter = std::make_unique<Waiter>(*this, shard_, std::move(request));
-  Slot at_once = TryAcquire(*waiter->workload, waiter->avoid);
-  if (at_once) {
-    waiter->result = std::move(at_once);
-  } else {
-    const Error refused = Park(*waiter);
-    if (!refused.ok()) waiter->result = refused;
-  }
+  waiter->slot = TryAcquire(*waiter->workload, waiter->avoid);
+  if (!waiter->slot) waiter->error = Park(*waiter);
   return Acquiring(waiter.release());
 }
 
@@ -77,13 +80,13 @@ void Acquiring::await_suspend(std::coroutine_handle<> exchange) {
   waiter_->event.Wait(waiter_->deadline).await_suspend(exchange);
 }
 
-Result<Slot> Acquiring::await_resume() {
-  if (!waiter_->parked) return std::move(waiter_->result);
+Error Acquiring::await_resume() {
+  if (!waiter_->parked) return waiter_->error;
   return waiter_->admission.EndWait(*waiter_);
 }
 
 /// Its slot has come, or its deadline.
-Result<Slot> Admission::EndWait(Waiter& waiter) {
+Error Admission::EndWait(Waiter& waiter) {
   if (waiter.waiting) {
     Fail(waiter, waiter.by_client ? Refusal(ErrorKind::kDeadlineExceeded, Side::kDownstream,
                                             "the client's deadline passed while no pod was free")
@@ -92,12 +95,8 @@ Result<Slot> Admission::EndWait(Waiter& waiter) {
   }
   waiter.stream.OnGone({});
   waiter.stream.Unpark();
-  if (waiter.times != nullptr) {
-    waiter.times->parked = waiter.since;
-    waiter.times->cold = waiter.cold;
-    if (waiter.result) waiter.times->slot = shard_.now();
-  }
-  return std::move(waiter.result);
+  if (waiter.error.ok()) waiter.times.slot = shard_.now();
+  return waiter.error;
 }
 
 Error Admission::Park(Waiter& waiter) {
@@ -114,15 +113,15 @@ Error Admission::Park(Waiter& waiter) {
   const Error refused = Charge(waiter);
   if (!refused.ok()) return refused;
 
-  waiter.since = shard_.now();
   waiter.parked = waiter.waiting = true;
-  waiter.cold = !workload.has_ready_endpoint();
+  waiter.times.parked = shard_.now();
+  waiter.times.cold = !workload.has_ready_endpoint();
   const bool first = workload.parked_.empty();
   workload.parked_.Insert(waiter);
   ++parked_;
   workload.stats_.parked_total.Add();
   waiter.stream.OnGone({&Admission::ClientGone, &waiter});
-  if (waiter.cold) BeginColdStart(workload);
+  if (waiter.times.cold) BeginColdStart(workload);
   if (first) ProbeStarting(workload);
   Publish(waiter);
   // It is published: whoever frees a slot from now on sees it. What was freed before, this looks
@@ -189,14 +188,9 @@ Slot Admission::MakeSlot(Workload& workload, LocalEndpoint& endpoint) {
 /// The endpoint's slot has been taken for it already.
 void Admission::Serve(Waiter& waiter, LocalEndpoint& endpoint) {
   Workload& workload = *waiter.workload;
-  if (waiter.times != nullptr && waiter.cold) {
-    waiter.times->reported = workload.cold_.reported;
-    waiter.times->known = workload.cold_.known;
-    waiter.times->ready = workload.cold_.ready;
-    waiter.times->probed = workload.cold_.probed;
-  }
-  waiter.result = MakeSlot(workload, endpoint);
-  workload.stats_.wait.Observe(shard_.now() - waiter.since);
+  if (waiter.times.cold) Record(workload.cold_, waiter.times);
+  waiter.slot = MakeSlot(workload, endpoint);
+  workload.stats_.wait.Observe(shard_.now() - waiter.times.parked);
   Leave(waiter);
   waiter.event.Signal();
 }
@@ -204,7 +198,7 @@ void Admission::Serve(Waiter& waiter, LocalEndpoint& endpoint) {
 void Admission::Fail(Waiter& waiter, const Error& error) {
   if (!waiter.waiting) return;
   Leave(waiter);
-  waiter.result = error;
+  waiter.error = error;
   waiter.event.Signal();
 }
 

@@ -134,7 +134,7 @@ class Admission {
   [[nodiscard]] Error Park(Waiter& waiter);
   [[nodiscard]] Error Charge(Waiter& waiter);
   [[nodiscard]] Error ChargeBytes(Waiter& waiter);
-  [[nodiscard]] Result<Slot> EndWait(Waiter& waiter);
+  [[nodiscard]] Error EndWait(Waiter& waiter);
   void Serve(Waiter& waiter, LocalEndpoint& endpoint);
   void Fail(Waiter& waiter, const Error& error);
   void Leave(Waiter& waiter);

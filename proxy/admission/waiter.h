@@ -3,8 +3,8 @@
 //            Acquiring, that wait.
 // Owner:     Acquiring; pooled, since it is all that a parked exchange has beyond its frame. One
 //            shard.
-// Invariant: in its workload's ParkedList exactly while `waiting`; then `result` is set once and
-//            the event signalled.
+// Invariant: in its workload's ParkedList exactly while `waiting`; then `slot` or `error` is set
+//            once, and the event signalled.
 
 #include <algorithm>
 #include <coroutine>
@@ -26,13 +26,14 @@ namespace rouse::proxy {
 class Admission;
 
 struct AcquireRequest {
+  Slot& slot;  ///< set where there is no error; outlives the wait
   WorkloadRef workload;
   http::ServerStream& stream;
   TimePoint arrival{};                   ///< the order of waiting
   TimePoint hold = kNever;               ///< arrival + hold_timeout: kColdStartTimeout
   TimePoint client_deadline = kNever;    ///< kDeadlineExceeded
   const LocalEndpoint* avoid = nullptr;  ///< where the attempt before failed
-  ColdStartTimes* times = nullptr;  ///< filled where the exchange was parked; outlives the wait
+  ColdStartTimes& times;                 ///< filled where it was parked; outlives the wait
   bool may_wake = true;  ///< false: nobody could wake it, so without an endpoint kNoAutoscaler
 };
 
@@ -41,6 +42,7 @@ struct Waiter : Parked {
       : Parked(request.arrival),
         event(shard),
         admission(owner),
+        slot(request.slot),
         workload(std::move(request.workload)),
         stream(request.stream),
         deadline(std::min(request.hold, request.client_deadline)),
@@ -54,24 +56,23 @@ struct Waiter : Parked {
 
   net::Event event;
   Admission& admission;
+  Slot& slot;
   const WorkloadRef workload;
   http::ServerStream& stream;
   const TimePoint deadline;
   const LocalEndpoint* avoid;
-  ColdStartTimes* times;
-  TimePoint since{};                 ///< it is parked
+  ColdStartTimes& times;             ///< `parked`, `cold`, and with the slot those of its start
   std::optional<uint64_t> ticket{};  ///< its place in the shard's WaiterQueue
-  Result<Slot> result{Slot()};       ///< once it waits no more
+  Error error;                       ///< why there is no slot
   uint32_t bytes = 0;                ///< charged for it
   bool parked = false;               ///< it had to wait
   bool waiting = false;              ///< it still does
-  bool cold = false;                 ///< parked while no endpoint was ready
   const bool by_client;              ///< whose deadline it is
   const bool may_wake;
 };
 
-/// The wait of Acquire; to be awaited at once. No coroutine of its own: a parked exchange keeps but
-/// a Waiter.
+/// The wait of Acquire; to be awaited at once, and then it says why there is no slot. No coroutine
+/// of its own: a parked exchange keeps but a Waiter.
 class [[nodiscard]] Acquiring {
  public:
   explicit Acquiring(Waiter* waiter);
@@ -80,7 +81,7 @@ class [[nodiscard]] Acquiring {
   ~Acquiring();
   [[nodiscard]] bool await_ready() const;
   void await_suspend(std::coroutine_handle<> exchange);
-  [[nodiscard]] Result<Slot> await_resume();
+  [[nodiscard]] Error await_resume();
 
  private:
   std::unique_ptr<Waiter> waiter_;

@@ -12,8 +12,7 @@ namespace rouse::proxy {
 
 using http::Step;
 
-Exchange::Exchange(ExchangeContext& context)
-    : context_(context), response_timer_(&OnResponseLate, this) {}
+Exchange::Exchange(ExchangeContext& context) : context_(context) {}
 
 void Exchange::Start(http::ServerStream& downstream) {
   Begin(downstream);
@@ -25,47 +24,41 @@ void Exchange::StartRefused(http::ServerStream& downstream, const Error& error) 
   RunRefused(error);
 }
 
+/// What it keeps across a wait is what a parked request costs: one Refuse, and no value that comes
+/// back by copy.
 net::Detached Exchange::Run() {
   const Ending ending{*this};
   if (AnswersItself()) co_return co_await AnswerOptions();
   Error failure = Route();
-  if (failure.ok()) {
-    deadlines_ = DeadlinesOf(downstream_->head(), workload_->policy(), arrival_,
-                             hopped_ || context_.options.forward.trusted_hops > 0);
-    // Its home may move while it waits, to another proxy or to this one.
-    for (bool moved = true; moved;) {
-      if (workload_->away()) {
-        failure = co_await Hop();
-      } else {
-        const DemandEntry demand(workload_);  // counted until this scope ends, parked or not
-        for (bool again = true; again;) {
-          Slot slot = context_.admission.TryAcquire(*workload_, avoid_);
-          if (!slot) {
-            Result<Slot> waited = co_await Park();  // while the workload sleeps or is full
-            if (!waited) failure = waited.error();
-            if (waited) slot = std::move(*waited);
-          }
-          if (failure.ok()) failure = BeginAttempt(slot);
-          if (!failure.ok()) break;
-          if (!upstream_) failure = co_await Dial(slot);
-          if (upstream_) failure = co_await Forward();  // head, both bodies, trailers
-          again = !failure.ok() && Repeats(failure, slot);
-          upstream_.Release();  // before the slot: whoever gets that finds the connection idle
-          if (again) failure = {};
-        }
+  // Its home may move while it waits, to another proxy or to this one.
+  for (bool moved = failure.ok(); moved;) {
+    if (workload_->away()) {
+      co_await Hop(failure);
+    } else {
+      const DemandEntry demand(workload_);  // counted until this scope ends, parked or not
+      for (bool again = true; again;) {
+        Slot slot = context_.admission.TryAcquire(*workload_, avoid_);
+        if (!slot) failure = co_await Park(slot);  // while the workload sleeps or is full
+        if (failure.ok()) failure = BeginAttempt(slot);
+        if (!failure.ok()) break;
+        if (!upstream_) co_await Dial(slot, failure);
+        if (upstream_) failure = co_await Forward();  // head, both bodies, trailers
+        again = !failure.ok() && Repeats(failure, slot);
+        upstream_.Release();  // before the slot: whoever gets that finds the connection idle
+        if (again) failure = {};
       }
-      moved = failure.kind == ErrorKind::kNotHome && failure.side == Side::kLocal && !hopped_;
-      if (moved) failure = {};
     }
-    if (!failure.ok()) co_await Refuse(failure);
-    co_return;
+    moved = failure.kind == ErrorKind::kNotHome && failure.side == Side::kLocal && !hopped_;
+    if (moved) failure = {};
   }
-  co_await Refuse(failure);
+  error_ = failure;
+  if (!error_.ok()) co_await Refuse();
 }
 
 net::Detached Exchange::RunRefused(Error error) {
   const Ending ending{*this};
-  co_await Refuse(error);
+  error_ = error;
+  co_await Refuse();
 }
 
 void Exchange::Begin(http::ServerStream& downstream) {
@@ -85,7 +78,7 @@ bool Exchange::AnswersItself() const {
   return head.fields.Find(http::HeaderId::kMaxForwards).value_or("") == "0";
 }
 
-/// Host and path -> workload_; and what is not served at all.
+/// Host and path -> workload_ and its deadlines; and what is not served at all.
 Error Exchange::Route() {
   const http::RequestHead& head = downstream_->head();
   if (head.method == "TRACE" || head.method == "CONNECT") {
@@ -98,37 +91,45 @@ Error Exchange::Route() {
       route != nullptr ? context_.admission.WorkloadAt(route->workload) : nullptr;
   if (workload == nullptr) return {ErrorKind::kNoRoute, Side::kLocal, false, "no route"};
   workload_ = WorkloadRef(workload);
-  if (hopped_) return MayHop();
-  return MayForward(head, context_.options.forward);
+  const Error refused = hopped_ ? MayHop() : MayForward(head, context_.options.forward);
+  if (refused.ok())
+    deadlines_ = DeadlinesOf(head, workload_->policy(), arrival_,
+                             hopped_ || context_.options.forward.trusted_hops > 0);
+  return refused;
 }
 
-Acquiring Exchange::Park() {
-  return context_.admission.Acquire({.workload = workload_,
+Acquiring Exchange::Park(Slot& slot) {
+  return context_.admission.Acquire({.slot = slot,
+                                     .workload = workload_,
                                      .stream = *downstream_,
                                      .arrival = arrival_,
                                      .hold = deadlines_.hold,
                                      .client_deadline = deadlines_.exchange,
                                      .avoid = avoid_,
-                                     .times = &cold_,
+                                     .times = cold_,
                                      .may_wake = context_.can_wake});
 }
 
-/// Opens a connection for the slot. kNone: upstream_ is set.
-net::Task<Error> Exchange::Dial(const Slot& slot) {
+/// Opens a connection for the slot; sets upstream_ or `failure`.
+net::Task<void> Exchange::Dial(const Slot& slot, Error& failure) {
   LocalEndpoint& endpoint = slot.endpoint();
   const TimePoint by = std::min(deadlines_.exchange,
                                 Later(context_.shard.now(), context_.options.dial.connect_timeout));
   const UpstreamProtocol protocol = ProtocolFor(*endpoint.spec);
   if (protocol == endpoint.spec->protocol && context_.pool.dialling(endpoint)) {
     upstream_ = co_await context_.pool.JoinDial(endpoint, by);
-    if (upstream_) co_return Error{};
-    if (context_.shard.now() >= by)
-      co_return Error{ErrorKind::kConnectTimeout, Side::kUpstream, true, "no stream was free"};
+    if (upstream_) co_return;
+    if (context_.shard.now() >= by) {
+      failure = {ErrorKind::kConnectTimeout, Side::kUpstream, true, "no stream was free"};
+      co_return;
+    }
   }
   if (!context_.pool.TakePlace(endpoint)) {
     const bool place = co_await WaitForPlace(endpoint, by);
-    if (!place)
-      co_return Error{ErrorKind::kConnectTimeout, Side::kUpstream, true, "no connection was free"};
+    if (!place) {
+      failure = {ErrorKind::kConnectTimeout, Side::kUpstream, true, "no connection was free"};
+      co_return;
+    }
   }
   const EndpointSetPtr set = endpoint.set;  // keeps `spec` while we dial
   const Endpoint& spec = *endpoint.spec;
@@ -139,12 +140,12 @@ net::Task<Error> Exchange::Dial(const Slot& slot) {
     context_.stats.dial_failures.Add();
     context_.pool.ReturnPlace(endpoint);
     if (wire.error().side == Side::kUpstream) context_.admission.ConnectFailed(slot);
-    co_return Judge(wire.error());
+    failure = Judge(wire.error());
+    co_return;
   }
   context_.admission.Connected(slot);
   if (protocol == UpstreamProtocol::kAgreed) endpoint.agreed_http1 = !(*wire)->multiplexes();
   upstream_ = context_.pool.Add(endpoint, std::move(*wire));
-  co_return Error{};
 }
 
 /// An upgrade goes by HTTP/1 where the pod leaves us the choice: by HTTP/2 few servers take it.
@@ -204,7 +205,7 @@ net::Task<Error> Exchange::ForwardBothWays() {
   Error failure;
   upload_over_ = false;
   co_await net::Join(Upload(), DownloadInto(failure));
-  response_timer_.Cancel();
+  response_timer_.reset();
   const bool client_failed = !upload_error_.ok() && upload_error_.side == Side::kDownstream;
   co_return client_failed && !response_begun_ ? upload_error_ : failure;
 }
@@ -257,7 +258,9 @@ net::Task<void> Exchange::Upload() {
   upload_over_ = true;
   upload_error_ = Judge(upload_error_);
   if (upload_error_.ok()) {
-    if (!response_begun_) response_timer_.Arm(context_.shard.timers(), ResponseStartBy());
+    if (response_begun_) co_return;
+    response_timer_ = std::make_unique<ResponseTimer>(&OnResponseLate, this);
+    response_timer_->Arm(context_.shard.timers(), ResponseStartBy());
   } else if (upload_error_.side == Side::kDownstream) {
     // A body that fails must not look complete to the pod (security.md 1.1).
     upstream_.stream().Cancel(upload_error_);
@@ -308,7 +311,7 @@ void Exchange::Relay(const http::ResponseHead& head) {
 
 /// Head and first bytes in one write; last_sent_ where they are all of it.
 Step Exchange::TryRespond(const http::ResponseHead& head, Error& failure) {
-  response_timer_.Cancel();
+  response_timer_.reset();
   if (cold_.was_parked()) cold_.first_byte = context_.shard.now();
   http::BodyReader& from = upstream_.stream().response_body();
   http::HeadPatch patch;
@@ -343,7 +346,7 @@ net::Task<Error> Exchange::RespondRest(Step sent) {
 }
 
 net::Task<Error> Exchange::Upgrade(const http::ResponseHead& head) {
-  response_timer_.Cancel();
+  response_timer_.reset();
   http::HeadPatch patch;
   PatchAnswer(head, patch);
   status_ = head.status;
@@ -403,14 +406,13 @@ bool Exchange::Repeats(const Error& failure, const Slot& slot) {
 }
 
 /// The one place where an error becomes an answer, or an end without one.
-net::Task<void> Exchange::Refuse(Error error) {
-  error_ = error;
-  cut_ = downstream_->head_sent() || error.kind == ErrorKind::kDownstreamClosed;
+net::Task<void> Exchange::Refuse() {
+  cut_ = downstream_->head_sent() || error_.kind == ErrorKind::kDownstreamClosed;
   if (cut_) co_return;
   LocalReply reply;
   ReplyContext with{.request = &downstream_->head(), .request_id = request_id_};
   if (workload_) with.retry_after = workload_->retry_after();
-  BuildLocalReply(error, with, values_, reply);
+  BuildLocalReply(error_, with, values_, reply);
   co_await SendReply(reply);
 }
 

@@ -10,6 +10,7 @@
 //            written.
 // Never:     names a protocol.
 
+#include <memory>
 #include <optional>
 
 #include "common/http/stream.h"
@@ -87,6 +88,13 @@ class Exchange {
     ~Ending() { exchange.End(); }
   };
 
+  /// Few requests have one: those whose body did not go out with the head.
+  struct ResponseTimer : net::Timer {
+    using net::Timer::Timer;
+    static void* operator new(size_t bytes) { return net::FramePool::Take(bytes); }
+    static void operator delete(void* timer, size_t bytes) { net::FramePool::Give(timer, bytes); }
+  };
+
   void Begin(http::ServerStream& downstream);
   net::Detached Run();
   net::Detached RunRefused(Error error);
@@ -94,12 +102,12 @@ class Exchange {
   Error Route();
   [[nodiscard]] bool AnswersItself() const;
 
-  [[nodiscard]] Acquiring Park();
-  net::Task<Error> Dial(const Slot& slot);
+  [[nodiscard]] Acquiring Park(Slot& slot);
+  net::Task<void> Dial(const Slot& slot, Error& failure);
   [[nodiscard]] UpstreamProtocol ProtocolFor(const Endpoint& endpoint) const;
   net::Task<bool> WaitForPlace(LocalEndpoint& endpoint, TimePoint deadline);
 
-  net::Task<Error> Hop();
+  net::Task<void> Hop(Error& failure);
   [[nodiscard]] bool SeeksHome(const Error& failure);
   net::Task<void> WaitForHome();
   [[nodiscard]] Error MayHop() const;
@@ -125,7 +133,7 @@ class Exchange {
   [[nodiscard]] bool Repeats(const Error& failure, const Slot& slot);
   void AddColdStartFields(http::HeadPatch& patch);
 
-  net::Task<void> Refuse(Error error);
+  net::Task<void> Refuse();
   net::Task<void> AnswerOptions();
   net::Task<void> SendReply(LocalReply& reply);
   void End();
@@ -143,7 +151,7 @@ class Exchange {
   TimePoint arrival_{};
   Deadlines deadlines_;
   ColdStartTimes cold_;
-  net::Timer response_timer_;
+  std::unique_ptr<ResponseTimer> response_timer_;  ///< while an answer may be late
   http::Piece first_;  ///< read and not yet given to an upstream for good
   const LocalEndpoint* avoid_ = nullptr;
   EndpointRef endpoint_;  ///< of the last attempt

@@ -107,7 +107,7 @@ void Exchange::End() {
   const Error error = cut_ ? error_ : Error{};
   if (repeating_) context_.retries.Return();
   --context_.active;
-  response_timer_.Cancel();
+  response_timer_.reset();
   workload_.Reset();
   endpoint_.Reset();
   avoid_ = nullptr;

@@ -18,26 +18,24 @@ void Exchange::StartHopped(http::ServerStream& downstream) {
 
 /// Until a home has answered. kNotHome where that is here by now, or where another proxy took us
 /// for it: never a second hop.
-net::Task<Error> Exchange::Hop() {
-  if (hopped_) co_return Error{ErrorKind::kNotHome, Side::kLocal, true, "the home has moved"};
+net::Task<void> Exchange::Hop(Error& failure) {
+  failure = {ErrorKind::kNotHome, Side::kLocal, true, "the home has moved"};
+  if (hopped_) co_return;
   // From the first wait on; nobody else knows of it then, and once too often is better than never.
   std::optional<DemandEntry> waited;
   for (;;) {
     hopping_ = true;
-    Error failure;
+    failure = {};
     bool seeks = false;
     {
       // Its home counts it, as demand and against the limit.
       Slot slot = context_.admission.TryAcquire(*workload_, avoid_);
-      if (!slot) {
-        Result<Slot> parked = co_await Park();
-        if (!parked) co_return parked.error();
-        slot = std::move(*parked);
-      }
+      if (!slot) failure = co_await Park(slot);
+      if (!failure.ok()) co_return;
       failure = BeginAttempt(slot);
       if (failure.ok()) {
         context_.stats.hops.Add();
-        if (!upstream_) failure = co_await Dial(slot);
+        if (!upstream_) co_await Dial(slot, failure);
         if (upstream_) failure = co_await Forward();
         seeks = !failure.ok() && SeeksHome(failure);
         upstream_.Release();
@@ -45,14 +43,15 @@ net::Task<Error> Exchange::Hop() {
     }
     // Our own view has changed; what another proxy says is an error, unless it can be sent again.
     const bool moved = failure.kind == ErrorKind::kNotHome && failure.side == Side::kLocal;
-    if (!seeks && !moved) co_return failure;
+    if (!seeks && !moved) co_return;
     if (seeks) {
       if (!waited) waited.emplace(workload_);
       co_await WaitForHome();
     }
     hopping_ = false;
-    if (!workload_->away())
-      co_return Error{ErrorKind::kNotHome, Side::kLocal, true, "the home is here now"};
+    if (workload_->away()) continue;
+    failure = {ErrorKind::kNotHome, Side::kLocal, true, "the home is here now"};
+    co_return;
   }
 }
 

@@ -199,22 +199,23 @@ inline net::Task<void> AdmissionWorld::Run(AdmissionWorld& world, SimExchange& e
   Workload* workload = admission.WorkloadAt(exchange.place);
   if (workload != nullptr) {
     const DemandEntry demand{WorkloadRef(workload)};
-    AcquireRequest request{.workload = WorkloadRef(workload), .stream = *exchange.stream};
+    Slot slot;
+    AcquireRequest request{.slot = slot,
+                           .workload = WorkloadRef(workload),
+                           .stream = *exchange.stream,
+                           .times = exchange.times};
     request.arrival = exchange.arrival;
     request.hold = exchange.deadline;
     request.client_deadline = exchange.client_deadline;
-    request.times = &exchange.times;
-    Result<Slot> slot = co_await admission.Acquire(std::move(request));
-    if (slot) {
+    exchange.error = co_await admission.Acquire(std::move(request));
+    if (exchange.error.ok()) {
       exchange.dispatched = true;
       exchange.dispatched_at = world.now();
-      exchange.endpoint = slot->endpoint().key();
+      exchange.endpoint = slot.endpoint().key();
       ++world.in_flight_[exchange.endpoint];
       co_await exchange.work->Wait(Later(world.now(), exchange.hold));
       --world.in_flight_[exchange.endpoint];
       exchange.end = SimExchange::End::kServed;
-    } else {
-      exchange.error = slot.error();
     }
   } else {
     exchange.error.kind = ErrorKind::kNoRoute;

@@ -27,7 +27,10 @@ constexpr Duration kJoinWithin = std::chrono::seconds(60);
 struct Part {
   Part(net::Shard& on, ParkedTotals& totals, std::vector<EndpointSlots>& pods,
        std::atomic<bool>& any_sent, std::latch& all_done)
-      : shard(on), seen(pods), handed_over(any_sent), done(all_done),
+      : shard(on),
+        seen(pods),
+        handed_over(any_sent),
+        done(all_done),
         admission(on, {}, totals, stats, {}) {}
 
   /// Both threads must have been at it at once, which a busy machine may not grant at first.
@@ -40,16 +43,18 @@ struct Part {
     for (int i = 0; part.MoreCalls(i); ++i) {
       ++part.called;
       WorkloadRef workload(part.admission.WorkloadAt(0));
-      AcquireRequest request{.workload = workload, .stream = stream};
+      Slot slot;
+      ColdStartTimes times;
+      AcquireRequest request{.slot = slot, .workload = workload, .stream = stream, .times = times};
       request.arrival = part.shard.now();
-      Result<Slot> slot = co_await part.admission.Acquire(std::move(request));
-      if (!slot) break;  // `served` tells
-      const auto pod = static_cast<size_t>(slot->endpoint().key().port) - 1;
+      const Error refused = co_await part.admission.Acquire(std::move(request));
+      if (!refused.ok()) break;  // `served` tells
+      const auto pod = static_cast<size_t>(slot.endpoint().key().port) - 1;
       // The pod counts for itself.
       if (!part.seen[pod].TryTake(kLimit)) part.overfull = true;
       for (int turn = 0; turn < turns; ++turn) co_await part.shard.NextTurn();
       part.seen[pod].Release();
-      slot->Release();
+      slot.Release();
       ++part.served;
       if (part.stats.grants_sent.value > 0) part.handed_over = true;
     }
