@@ -1,10 +1,11 @@
-"""TLS 1.3 through rouse-proxy, nginx and HAProxy in one interleaved run: CPU per request on connections that stay, and
-per full and resumed handshake. The same certificate (ECDSA P-256), groups, suite, origin and one worker for each.
+"""TLS 1.3 through rouse-proxy, nginx and HAProxy in one interleaved run: CPU per request on connections that stay, by
+HTTP/1.1 and by HTTP/2, and per full and resumed handshake. The same certificate (ECDSA P-256), groups, suite, origin and one worker for each.
 
     bench/tls.py [--bin build/release/bin] [--rounds 3] [--seconds 4]
 
-Needs wrk, nginx-light, haproxy, openssl (third_party/install.sh bench). CPU is that of the proxy's processes, from
-/proc; client and origin are not counted. Prints medians over the rounds.
+Needs wrk, h2load, nginx-light, haproxy, openssl (third_party/install.sh bench). CPU is that of the proxy's processes, from
+/proc; client and origin are not counted. Prints medians over the rounds, and the ratio of ours to each other's within a
+round: its median, with a bootstrap interval.
 """
 import argparse
 import os
@@ -12,8 +13,12 @@ import re
 import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "load"))
+from stats import interval  # pylint: disable=wrong-import-position
 
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -93,7 +98,7 @@ routes: [{{host: "*", path: /, workload: ns/fn}}]
     port = free_port()
     started["nginx"] = (port, nginx("nginx.conf", f"""upstream o {{ server 127.0.0.1:{origin}; keepalive 128;
     keepalive_requests 100000000; }}
-  server {{ listen 127.0.0.1:{port} ssl backlog=4096; ssl_certificate {folder}/cert; ssl_certificate_key {folder}/key;
+  server {{ listen 127.0.0.1:{port} ssl http2 backlog=4096; ssl_certificate {folder}/cert; ssl_certificate_key {folder}/key;
     ssl_protocols TLSv1.2 TLSv1.3; ssl_ecdh_curve X25519; ssl_session_tickets on;
     location / {{ proxy_pass http://o; proxy_http_version 1.1; proxy_set_header Connection ""; }} }}"""))
     port = free_port()
@@ -107,7 +112,7 @@ defaults
   timeout server 30s
   http-reuse always
 frontend f
-  bind 127.0.0.1:{port} ssl crt {folder}/both alpn http/1.1
+  bind 127.0.0.1:{port} ssl crt {folder}/both alpn h2,http/1.1
   option forwardfor
   default_backend b
 backend b
@@ -127,6 +132,15 @@ def keep_alive(port, seconds):
     return int(re.search(r"(\d+) requests in", out).group(1))
 
 
+def keep_alive_h2(port, seconds):
+    out = subprocess.run(["h2load", "-t1", "-c8", "-m32", f"-D{seconds}", "--warm-up-time=0", f"https://localhost:{port}/"],
+                         capture_output=True, text=True, check=True).stdout
+    done = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored", out)
+    if "Application protocol: h2" not in out or done is None or done.group(2, 3) != ("0", "0"):
+        raise SystemExit(out)
+    return int(done.group(1))
+
+
 def handshakes(port, seconds, kind):
     """TLS 1.3 full ones; resumed ones by TLS 1.2, since s_time does not wait for TLS 1.3's tickets."""
     version = "-tls1_3" if kind == "-new" else "-tls1_2"
@@ -141,7 +155,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=4)
     args = parser.parse_args()
-    loads = {"request, TLS 1.3 keep-alive": keep_alive,
+    loads = {"HTTP/1.1 request, TLS 1.3 keep-alive": keep_alive,
+             "HTTP/2 request, TLS 1.3 keep-alive": keep_alive_h2,
              "full handshake, TLS 1.3": lambda port, seconds: handshakes(port, seconds, "-new"),
              "resumption, TLS 1.2": lambda port, seconds: handshakes(port, seconds, "-reuse")}
     names = ("rouse", "nginx", "haproxy")
@@ -164,7 +179,12 @@ def main():
                 process.wait(10)
     print("| CPU in us per | " + " | ".join(names) + " |\n|---|" + "---|" * len(names))
     for load in loads:
-        print(f"| {load} | " + " | ".join(f"{statistics.median(seen[load, name]):.1f}" for name in names) + " |")
+        cells = [f"{statistics.median(seen[load, name]):.1f}" for name in names]
+        for at, name in enumerate(names[1:], 1):
+            ratios = [ours / theirs for ours, theirs in zip(seen[load, "rouse"], seen[load, name])]
+            low, high = interval(ratios)
+            cells[at] += f": {statistics.median(ratios):.3f} ({low:.3f}-{high:.3f})"
+        print(f"| {load} | " + " | ".join(cells) + " |")
 
 
 main()

@@ -2,9 +2,9 @@
 
     bench/load/h2_idle.py --bin build/release/bin [--connections 1000] [--streams 100] [--json FILE]
 
-Clients open their streams (a gRPC call's head, no message) and fall silent. The first rouse-proxy forwards each to a
-pod by HTTP/2: `open`, both sides of the stream counted. That pod is a second rouse-proxy whose workload sleeps, so
-that each waits there: `parked`. Connections are counted in. Growth of VmRSS, once it stands still.
+Clients open their streams (a gRPC call's head, no message) and fall silent. `parked`: their workload sleeps, so each
+waits for a pod. `open`: each has been forwarded to a pod by HTTP/2 that does not answer (another rouse-proxy, whose
+workload sleeps); both sides of the stream are counted. Connections are counted in. Growth of VmRSS, once it stands still.
 """
 
 import argparse
@@ -83,6 +83,22 @@ def open_all(proxy, pod, options, running):
                        WITHIN_SECONDS, f"not all streams of {opened} connections are open")
 
 
+def measure(options, through):
+    """KiB a stream of the proxy that the clients talk to; `through`: it forwards them to another."""
+    count = options.connections * options.streams
+    with contextlib.ExitStack() as running:
+        directory = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="rouse-bench-")))
+        log = running.enter_context(open(directory / "log", "wb"))
+        proxy = pod = start(options, directory, log, "pod", "", 0)
+        running.callback(pod.stop)
+        if through:
+            proxy = start(options, directory, log, "proxy", f'"127.0.0.1:{pod.port}"', 1)
+            running.callback(proxy.stop)
+        before = resting(proxy)
+        open_all(proxy, pod, options, running)
+        return round((resting(proxy) - before) / count, 3)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bin", type=Path, required=True)
@@ -90,18 +106,7 @@ def main():
     parser.add_argument("--streams", type=int, default=100)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    count = options.connections * options.streams
-    with contextlib.ExitStack() as running:
-        directory = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="rouse-bench-")))
-        log = running.enter_context(open(directory / "log", "wb"))
-        pod = start(options, directory, log, "pod", "", 0)
-        running.callback(pod.stop)
-        proxy = start(options, directory, log, "proxy", f'"127.0.0.1:{pod.port}"', 1)
-        running.callback(proxy.stop)
-        before = {"open": resting(proxy), "parked": resting(pod)}
-        open_all(proxy, pod, options, running)
-        after = {"open": resting(proxy), "parked": resting(pod)}
-    result = {name: round((after[name] - before[name]) / count, 3) for name in before}
+    result = {"parked": measure(options, False), "open": measure(options, True)}
     print(f"h2_idle: {options.connections} connections, {options.streams} streams each")
     for name, kib in result.items():
         print(f"{name:<8} {kib:.3f} KiB/stream")
