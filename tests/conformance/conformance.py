@@ -1,5 +1,5 @@
-"""h2spec, gRPC interop and Autobahn's WebSocket cases through rouse-proxy, in front of real pods: in the clear and over
-TLS, warm and from zero. See ../README.md."""
+"""h2spec, gRPC interop and WebSocket cases (Autobahn's, and an RFC 8441 client's) through rouse-proxy, in front of real
+pods: in the clear and over TLS, warm and from zero. See ../README.md."""
 
 import contextlib
 import pathlib
@@ -102,6 +102,19 @@ def websocket(tools, annotations, over_http2=False):
         return autobahn.run(tools, cluster, over_http2)
 
 
+def rfc8441(tools, annotations):
+    with Cluster() as cluster:
+        add(cluster, "echo", annotations, autobahn.echo_command(tools), POD_BY_PORT)
+        client = subprocess.run(
+            [tools / "websocket/venv/bin/python", HERE / "websocket/rfc8441.py", str(cluster.proxy_port)],
+            capture_output=True, text=True, timeout=RUN_WITHIN_SECONDS, check=False)
+    lines = client.stdout.splitlines()
+    if not lines or not re.fullmatch(r"\d+/\d+", lines[-1]):
+        return 0, 1, [client.stderr.strip()[-300:]]
+    passed, of = map(int, lines.pop().split("/"))
+    return passed, of, lines
+
+
 SUITES = {
     "h2spec": lambda tools: h2spec(tools, WARM),
     "h2spec-zero": lambda tools: h2spec(tools, HOST),
@@ -117,6 +130,8 @@ SUITES = {
     "websocket-zero": lambda tools: websocket(tools, HOST),
     "websocket-h2": lambda tools: websocket(tools, WARM, over_http2=True),
     "websocket-h2-zero": lambda tools: websocket(tools, HOST, over_http2=True),
+    "websocket-rfc8441": lambda tools: rfc8441(tools, WARM),
+    "websocket-rfc8441-zero": lambda tools: rfc8441(tools, HOST),
 }
 
 
