@@ -54,7 +54,8 @@ def run_closed(bench, name, wrk, peers, rouse, latency, seconds):
     seconds = seconds or options.seconds
     with bench.world() as world:
         variants = {"rouse": rouse} if rouse else {}
-        proxies = bench.start(world, peers + (("rouse_plain",) if rouse else ()), variants)
+        extra = (("rouse_plain",) if rouse else ()) + (("rouse_base",) if options.base else ())
+        proxies = bench.start(world, peers + extra, variants)
         for proxy in list(proxies.values()):
             bench.guard(proxies, proxy, lambda p=proxy: wrk.run(p, 1, options))
         for number in range(options.rounds):

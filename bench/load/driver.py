@@ -97,6 +97,8 @@ def parse_options(arguments):
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=1, help="of load per proxy and round")
     parser.add_argument("--bars", action="store_true", help="exit 3 where a bar is missed")
+    parser.add_argument("--base", type=Path, metavar="DIR",
+                        help="build directory of another rouse-proxy, measured beside as rouse_base")
     parser.add_argument("--bin", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--tools", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--commit", default="", help=argparse.SUPPRESS)

@@ -19,7 +19,8 @@ def static_config(path, origin, workloads, limit):
 
 
 def rouse_command(world, name, port, health, how):
-    command = [world.options.bin / "rouse-proxy", "--listen", f"127.0.0.1:{port}", "--health", f"127.0.0.1:{health}",
+    directory = world.options.base / "bin" if name == "rouse_base" else world.options.bin
+    command = [directory / "rouse-proxy", "--listen", f"127.0.0.1:{port}", "--health", f"127.0.0.1:{health}",
                "--admin", f"127.0.0.1:{free_port()}", "--shards", "1",
                "--access-log", how.get("access_log", "off"), "--log-level", "warn"]
     if "kube" in how:
