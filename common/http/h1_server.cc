@@ -19,6 +19,13 @@ void H1Server::Start() {
   if (transport_->readable()) Advance();
 }
 
+/// So new that its first request may still be on its way. While idle the timer is set to end it.
+bool H1Server::Fresh() const {
+  if (served_ > 0 || !timer_.armed()) return false;
+  const TimePoint accepted = timer_.due() - options_.first_byte_timeout;
+  return shard_.now() - accepted < options_.fresh_for;
+}
+
 void H1Server::OnReadable(void* self) {
   auto& server = *static_cast<H1Server*>(self);
   if (server.state_ == State::kIdle || server.state_ == State::kHead)

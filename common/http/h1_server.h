@@ -25,7 +25,9 @@ class H1Server final : public ServerConnection, private H1StreamOwner {
 
   void Start() override;
   void Drain() override;
-  [[nodiscard]] bool idle() const override { return state_ == State::kIdle && !resume_; }
+  [[nodiscard]] bool idle() const override {
+    return state_ == State::kIdle && !resume_ && !Fresh();
+  }
   void Close() override;
 
  private:
@@ -34,6 +36,7 @@ class H1Server final : public ServerConnection, private H1StreamOwner {
   static void OnReadable(void* self);
   static void OnHangUp(void* self);
   static void OnTimer(void* self);
+  [[nodiscard]] bool Fresh() const;
   void Advance();
   bool LeavesHttp1();
   void Refuse(const Error& error);

@@ -19,6 +19,7 @@ struct H1Options {
   HeadLimits head;
   H1BodyLimits body;
   Duration first_byte_timeout = std::chrono::seconds(10);  ///< after accept; silent close
+  Duration fresh_for = std::chrono::seconds(1);  ///< after accept; not idle even without a request
   Duration head_timeout = std::chrono::seconds(10);        ///< from the head's first byte; 408
   Duration keep_alive_timeout = std::chrono::seconds(60);  ///< between requests; silent close
   Duration linger_timeout = std::chrono::seconds(2);

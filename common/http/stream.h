@@ -155,7 +155,8 @@ class ServerConnection {
   virtual void Start() = 0;
   /// Finish what runs, take nothing new; then OnConnectionClosed.
   virtual void Drain() = 0;
-  /// No stream is open: this connection can be closed at once under pressure.
+  /// No stream is open, nor is a first one to be expected at once: under pressure this connection
+  /// can be closed.
   [[nodiscard]] virtual bool idle() const = 0;
   virtual void Close() = 0;
 };

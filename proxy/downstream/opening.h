@@ -45,6 +45,7 @@ class Opening final : private HandshakePacer::Waiter {
     return traits.tls || traits.proxies.Contains(transport.peer_address());
   }
   void Start();
+  [[nodiscard]] TimePoint started() const { return timer_.due() - traits_.handshake_timeout; }
   /// Ends it soon.
   void Cancel();
 

@@ -48,6 +48,11 @@ void Session::Close() {
     opening_->Cancel();
 }
 
+bool Session::idle() const {
+  if (connection_) return connection_->idle();
+  return sessions_.shard_.now() - opening_->started() >= sessions_.options_.http1.fresh_for;
+}
+
 /// This and OnPreface are the places that settle the protocol.
 void Session::Connect(std::unique_ptr<net::Transport> transport) {
   http::StreamHandler& handler = *this;
@@ -199,13 +204,13 @@ void Sessions::Remove(Session& session) {
 }
 
 void Sessions::CloseOldestIdle() {
-  for (Session* at = oldest_; at != nullptr; at = at->next_) {
-    if (!at->idle()) continue;
-    at->Close();
-    // It goes from the loop; until then it must not be found again.
-    Unlink(*at);
-    Link(*at);
-    return;
+  for (int looked = 0; looked < kLookedAt && oldest_ != nullptr; ++looked) {
+    Session& at = *oldest_;
+    // In use, it has not been idle for longest. Closed, it goes from the loop; until then it must
+    // not be found again.
+    Unlink(at);
+    Link(at);
+    if (at.idle()) return at.Close();
   }
 }
 

@@ -3,7 +3,7 @@
 //            stream. Sessions, all of a shard, with the limits on them.
 // Owner:     Sessions owns each Session; DataPlane owns Sessions. One shard.
 // Limits:    SessionOptions: connections per client; over pressure_share of all, the connection
-//            idle for longest is closed for each new one.
+//            idle for longest is closed for each new one, if it is found among kLookedAt.
 // Invariant: between requests a session has no coroutine and no buffer.
 
 #include <array>
@@ -52,7 +52,7 @@ class Session final : private http::StreamHandler, private OpeningHandler {
     if (connection_) connection_->Drain();
   }
   void Close();
-  [[nodiscard]] bool idle() const { return !connection_ || connection_->idle(); }
+  [[nodiscard]] bool idle() const;
 
  private:
   friend class Sessions;
@@ -92,6 +92,7 @@ class Sessions {
 
  private:
   friend class Session;
+  static constexpr int kLookedAt = 16;
   using ClientId = std::array<uint8_t, 8>;
   [[nodiscard]] static ClientId IdOf(std::string_view address);
   void Link(Session& session);

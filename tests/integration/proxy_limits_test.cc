@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <vector>
+
 #include <catch2/catch.hpp>
 
 #include "tests/integration/proxy_rig.h"
@@ -123,6 +126,25 @@ TEST_CASE("under pressure the connection idle for longest makes room") {
   REQUIRE(rig.RunUntil([&] { return second.ended(); }));
   CHECK_FALSE(first.ended());
   CHECK_FALSE(third.ended());
+}
+
+TEST_CASE(
+    "under pressure new connections are not closed for newer ones before their first request") {
+  DataPlaneOptions options = ProxyRig::Defaults();
+  options.sessions.connections_max = 100;
+  options.sessions.pressure_share = 0.01;
+  options.sessions.http1.fresh_for = std::chrono::hours(1);
+  options.sessions.http1.first_byte_timeout = std::chrono::hours(1);
+  ProxyRig rig(options);
+  std::vector<WireClient*> clients;
+  for (size_t i = 0; i < 40; ++i) clients.push_back(&rig.Connect());
+  REQUIRE(rig.RunUntil([&] { return rig.plane().sessions().size() == clients.size(); }));
+  for (WireClient* client : clients) client->Send(Get());
+  REQUIRE(rig.RunUntil([&] {
+    return std::all_of(clients.begin(), clients.end(),
+                       [](WireClient* one) { return one->responses() == 1 || one->ended(); });
+  }));
+  for (const WireClient* client : clients) CHECK(client->responses() == 1);
 }
 
 TEST_CASE("the last request of a connection says so") {
