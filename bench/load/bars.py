@@ -62,6 +62,7 @@ BARS = [
     Bar("idle_10k", "KiB per idle connection", lambda o: kib(o, "rouse"), 0.4),
     Bar("idle_10k", "KiB per idle connection, many addresses", lambda o: kib(o, "rouse_addresses"), 0.4),
     Bar("parked_15k", "KiB per parked request", lambda o: kib(o, "rouse"), 2),
+    Bar("parked_100k", "KiB per parked request", lambda o: kib(o, "rouse"), 2),
     Bar("endpoint_churn", "share of a core that the changes cost, %", difference("core_share", 100), 3),
     Bar("endpoint_churn", "p99.9 above the run without, ms", difference("p999_us", 0.001), 2),
     Bar("parked_release", "until the last one is sent, ms", figure("last_ms"), 20),

@@ -1,5 +1,6 @@
 """Cases of rouse-proxy alone, in front of a stub of a cluster: parking, releasing, endpoint changes."""
 
+import contextlib
 import json
 import statistics
 import threading
@@ -26,7 +27,7 @@ CHURN_REQUEST_RATE = 2000
 class Cluster:
     """A stub with one workload, and a rouse-proxy that watches it."""
 
-    def __init__(self, bench, world, others=0, flags=None, **how):
+    def __init__(self, bench, world, others=0, flags=None, name="rouse", **how):
         self.stub = world.keep(KubeStub())
         self.origin = world.origin.port
         body = service(WORKLOAD)
@@ -37,7 +38,7 @@ class Cluster:
             self.stub.put("services", service(name))
             self.stub.put("endpointslices", endpoint_slice(name, self.origin, True))
         self.release(False)
-        self.proxy = world.start("rouse", {"kube": self.stub, "flags": flags or {}, **how})
+        self.proxy = world.start(name, {"kube": self.stub, "flags": flags or {}, **how})
         self.bench = bench
         wait_until(lambda: self.metric("rouse_proxy_snapshot_version") > 0, KNOWN_SECONDS, "no snapshot")
 
@@ -83,6 +84,33 @@ def parked_15k(bench, count=15_000):
             bench.progress(f"parked_15k: releasing {count}")
             cluster.release(True)
             good = waiting.answers(30)
+        if good != count:
+            raise Failed(f"only {good} of {count} parked requests were answered 200")
+        outcome.add("rouse", rss_kib=after, bytes_each=(after - before) * 1024 / count)
+    return outcome
+
+
+@case("parked_100k", "100 000 requests parked over six processes: memory growth each, connection included")
+def parked_100k(bench, count=100_000, processes=6):
+    outcome = Outcome()
+    shares = [count // processes + (i < count % processes) for i in range(processes)]
+    with bench.world() as world, contextlib.ExitStack() as clients:
+        flags = {"connections-per-client-max": None, "connections-max": 19000}
+        clusters = [Cluster(bench, world, flags=flags, name=f"rouse_{i}") for i in range(processes)]
+        before = sum(cluster.proxy.rss_kib() for cluster in clusters)
+        bench.progress(f"parked_100k: parking {count}")
+        waiting = [clients.enter_context(loads.WaitingElsewhere(cluster.proxy.port, share, 2 * loads.ADDRESSES,
+                                                                   REQUEST))
+                   for cluster, share in zip(clusters, shares)]
+        for cluster, share, client in zip(clusters, shares, waiting):
+            client.opened()
+            cluster.await_parked(share)
+        after = sum(cluster.proxy.rss_kib() for cluster in clusters)
+        bench.progress(f"parked_100k: releasing {count}")
+        answers = [client.answers(60) for client in waiting]
+        for cluster in clusters:
+            cluster.release(True)
+        good = sum(answer() for answer in answers)
         if good != count:
             raise Failed(f"only {good} of {count} parked requests were answered 200")
         outcome.add("rouse", rss_kib=after, bytes_each=(after - before) * 1024 / count)

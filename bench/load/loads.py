@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import multiprocessing
 import os
 import selectors
 import shutil
@@ -17,6 +18,7 @@ from processes import Failed, pinned, wait_until
 
 SCRIPTS = Path(__file__).resolve().parent / "wrk"
 SLACK_SECONDS = 20
+ELSEWHERE_SECONDS = 60
 ADDRESSES = 64  # of clients, where one is not enough
 
 
@@ -163,6 +165,53 @@ class Waiting:
                     selector.unregister(key.fileobj)
                     left -= 1
         return good
+
+
+def wait_apart(pipe, *arguments):
+    """What a WaitingElsewhere has its process do; it ends with the pipe."""
+    with contextlib.suppress(EOFError, OSError), Waiting(*arguments) as waiting:
+        try:
+            waiting.open(answered=False)
+            pipe.send("")
+        except Failed as failure:
+            pipe.send(str(failure))
+        pipe.send(waiting.answers(pipe.recv()))
+        pipe.recv()
+
+
+class WaitingElsewhere:
+    """A Waiting in a process of its own, so with descriptors of its own. A context manager."""
+
+    def __init__(self, *arguments):
+        spawn = multiprocessing.get_context("spawn")
+        self.pipe, theirs = spawn.Pipe()
+        self.process = spawn.Process(target=wait_apart, args=(theirs, *arguments), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.pipe.close()
+        self.process.join(ELSEWHERE_SECONDS)
+        self.process.kill()
+
+    def receive(self, seconds):
+        if not self.pipe.poll(seconds):
+            raise Failed(f"a client process said nothing for {seconds} s")
+        return self.pipe.recv()
+
+    def opened(self):
+        """Once all its connections are open and have sent their requests."""
+        failure = self.receive(ELSEWHERE_SECONDS)
+        if failure:
+            raise Failed(failure)
+
+    def answers(self, seconds):
+        """Has it begin to read; what it read is received as one number."""
+        self.pipe.send(seconds)
+        return lambda: self.receive(seconds + ELSEWHERE_SECONDS)
 
 
 def metric(health_port, name, labels=""):
