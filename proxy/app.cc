@@ -133,7 +133,7 @@ void App::GatherDemand(absl::AnyInvocable<void(std::vector<DemandRow>)> done) {
       [this](net::Shard& shard) { return planes_[shard.id()]->SampleDemand(); },
       [this, done = std::move(done)](std::vector<std::vector<DemandRow>> rows) mutable {
         loop_.Post([alive = alive_, done = std::move(done), rows = std::move(rows)]() mutable {
-          if (*alive) done(MergeDemand(std::move(rows)));
+          if (*alive) done(MergeDemand(rows));
         });
       });
 }
@@ -235,7 +235,7 @@ Sample MergeSamples(std::vector<Sample> samples) {
   return merged;
 }
 
-std::vector<DemandRow> MergeDemand(std::vector<std::vector<DemandRow>> shards) {
+std::vector<DemandRow> MergeDemand(const std::vector<std::vector<DemandRow>>& shards) {
   std::map<ObjectKey, DemandRow> rows;
   for (const std::vector<DemandRow>& shard : shards) {
     for (const DemandRow& row : shard) {
@@ -248,6 +248,7 @@ std::vector<DemandRow> MergeDemand(std::vector<std::vector<DemandRow>> shards) {
     }
   }
   std::vector<DemandRow> merged;
+  merged.reserve(rows.size());
   for (auto& [key, row] : rows) merged.push_back(std::move(row));
   return merged;
 }

@@ -93,6 +93,6 @@ class App {
 
 /// Rows of all shards about the same workload become one.
 [[nodiscard]] Sample MergeSamples(std::vector<Sample> samples);
-[[nodiscard]] std::vector<DemandRow> MergeDemand(std::vector<std::vector<DemandRow>> rows);
+[[nodiscard]] std::vector<DemandRow> MergeDemand(const std::vector<std::vector<DemandRow>>& rows);
 
 }  // namespace rouse::proxy

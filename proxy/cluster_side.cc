@@ -23,6 +23,7 @@ std::string NameOfProxy(const ClusterConfig& config, uint64_t seed) {
 
 std::vector<WorkloadDemand> DemandOf(const std::vector<DemandRow>& rows) {
   std::vector<WorkloadDemand> demand;
+  demand.reserve(rows.size());
   for (const DemandRow& row : rows)
     demand.push_back({.workload = row.workload,
                       .average_concurrency = row.demand.average_concurrency,
@@ -71,7 +72,7 @@ Reports::Reports(control::Network& network, obs::Log& log, App& app, const Clust
     : app_(app),
       config_(config),
       reporter_(network, log, NameOfProxy(config, seed), seed, [&app](StatReporter::Gathered done) {
-        app.GatherDemand([done = std::move(done)](std::vector<DemandRow> rows) mutable {
+        app.GatherDemand([done = std::move(done)](const std::vector<DemandRow>& rows) mutable {
           done(DemandOf(rows));
         });
       }) {

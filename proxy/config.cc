@@ -282,7 +282,7 @@ absl::Status CheckPeers(const PeersConfig& peers) {
 }
 
 absl::Status Check(const Config& config) {
-  const absl::Status listeners = CheckListeners(config.serving.listeners);
+  absl::Status listeners = CheckListeners(config.serving.listeners);
   if (!listeners.ok()) return listeners;
   for (const std::string* text : {&config.serving.health, &config.serving.admin})
     if (const auto address = app::ParseHostPort(*text); !address.ok()) return address.status();

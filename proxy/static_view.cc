@@ -89,7 +89,7 @@ absl::Status TakeFile(const ConfigNode& node, std::string_view key, std::string*
 /// `tls: {ca, server_name, names, cert, key, verify}`: how we speak with the endpoints.
 absl::Status TakeTls(const ConfigNode& node, net::TlsClientPtr* into) {
   if (!node.is_map()) return node.Error("expected {ca: FILE, server_name: NAME}");
-  const absl::Status keys = node.CheckKeys({"ca", "server_name", "names", "cert", "key", "verify"});
+  absl::Status keys = node.CheckKeys({"ca", "server_name", "names", "cert", "key", "verify"});
   if (!keys.ok()) return keys;
   net::TlsClientPolicy policy;
   for (const absl::Status& status :
@@ -110,9 +110,9 @@ absl::Status TakeTls(const ConfigNode& node, net::TlsClientPtr* into) {
 
 absl::Status TakeWorkload(const ConfigNode& node, StaticWorkload* workload) {
   if (!node.is_map()) return node.Error("expected a workload with name and endpoints");
-  const absl::Status keys = node.CheckKeys(
-      {"name", "endpoints", "protocol", "concurrency_limit", "hold_timeout", "request_timeout",
-       "response_start_timeout", "tunnel_idle_timeout", "parked_max", "server_timing", "tls"});
+  absl::Status keys = node.CheckKeys({"name", "endpoints", "protocol", "concurrency_limit",
+                                      "hold_timeout", "request_timeout", "response_start_timeout",
+                                      "tunnel_idle_timeout", "parked_max", "server_timing", "tls"});
   if (!keys.ok()) return keys;
   const ConfigNode* const name = node.Find("name");
   if (name == nullptr) return node.Error("a workload needs a name");
@@ -180,11 +180,13 @@ absl::Status StaticView::TakeRoutes(const ConfigNode& node) {
 }
 
 absl::Status StaticView::Check() const {
+  std::vector<std::string> names;
+  names.reserve(workloads.size());
+  for (const StaticWorkload& workload : workloads) names.push_back(workload.key.text());
+  std::sort(names.begin(), names.end());
   for (const StaticRoute& route : routes) {
-    std::vector<std::string> names;
-    for (const StaticWorkload& workload : workloads) names.push_back(workload.key.text());
     const std::string wanted = route.workload.text();
-    if (std::find(names.begin(), names.end(), wanted) != names.end()) continue;
+    if (std::binary_search(names.begin(), names.end(), wanted)) continue;
     const std::string nearest = app::Nearest(wanted, names);
     return absl::InvalidArgumentError(
         absl::StrCat("route ", route.host, route.path, ": no workload ", wanted,
@@ -233,6 +235,7 @@ SnapshotPtr StaticSnapshots::Build(const StaticView& view, TimePoint now) {
   for (const StaticWorkload& workload : view.workloads)
     snapshot->workloads[places[workload.key]] = BuildSet(workload);
   std::vector<Route> routes;
+  routes.reserve(view.routes.size());
   for (const StaticRoute& route : view.routes)
     routes.push_back(
         {.host = route.host, .path_prefix = route.path, .workload = places[route.workload]});

@@ -115,7 +115,7 @@ absl::StatusOr<std::shared_ptr<const TlsServerContext>> TlsServerContext::Make(
   SSL_CTX_set_num_tickets(context, 1);
   if (policy.client_auth != TlsClientAuth::kNone) {
     if (policy.client_ca_pem.empty()) return Bad("client certificates need an authority");
-    const absl::Status status = TakeAuthorities(context, policy.client_ca_pem, true);
+    absl::Status status = TakeAuthorities(context, policy.client_ca_pem, true);
     if (!status.ok()) return status;
     const int must =
         policy.client_auth == TlsClientAuth::kRequired ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
@@ -149,8 +149,7 @@ absl::StatusOr<std::shared_ptr<const TlsClientContext>> TlsClientContext::Make(
     if (made->names_.empty()) return Bad("verifying needs a name to verify");
     if (policy.ca_pem.empty()) {
       if (SSL_CTX_set_default_verify_paths(context) != 1) return Bad("no system roots found");
-    } else if (const absl::Status status = TakeAuthorities(context, policy.ca_pem, false);
-               !status.ok()) {
+    } else if (absl::Status status = TakeAuthorities(context, policy.ca_pem, false); !status.ok()) {
       return status;
     }
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);

@@ -215,6 +215,7 @@ void KubernetesSide::AutoscalerSlices::Tell() {
     }
   }
   std::vector<control::Origin> list;
+  list.reserve(origins.size());
   for (auto& [host, origin] : origins) list.push_back(std::move(origin));
   side.reporter_.SetAutoscalers(std::move(list));
 }

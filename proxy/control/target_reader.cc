@@ -44,6 +44,7 @@ void TargetReader::Send(const ObjectKey& workload, ReadState& state) {
 
 /// The call may be destroyed from inside its own handler, with what it holds.
 void TargetReader::OnRead(const ObjectKey& key, absl::StatusOr<std::string> body) {
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): `key` is one of what it holds.
   const ObjectKey workload = key;
   const auto found = reads_.find(workload);
   if (found != reads_.end()) {
