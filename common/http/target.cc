@@ -58,7 +58,7 @@ std::optional<size_t> ReadName(std::span<char> bytes) {
 
 bool ValidIpv6(std::string_view text) {
   std::array<char, INET6_ADDRSTRLEN + 1> copy{};
-  if (text.size() >= copy.size()) return false;
+  if (text.size() >= copy.size() || text.find('\0') != std::string_view::npos) return false;
   std::copy(text.begin(), text.end(), copy.begin());
   in6_addr address{};
   return inet_pton(AF_INET6, copy.data(), &address) == 1;

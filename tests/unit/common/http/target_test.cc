@@ -29,6 +29,13 @@ TEST_CASE("normalising a normal path changes nothing, whatever it was made from"
   }
 }
 
+TEST_CASE("an authority's address ends where its bytes do, not at a NUL") {
+  std::string whole = "[::1]:80";
+  CHECK(ParseAuthority(std::span<char>(whole)).has_value());
+  std::string cut("[::1\0x]:80", 10);
+  CHECK_FALSE(ParseAuthority(std::span<char>(cut)).has_value());
+}
+
 TEST_CASE("control characters are found at any place") {
   for (size_t size = 0; size < 70; ++size) {
     for (size_t at = 0; at < size; ++at) {
