@@ -20,8 +20,9 @@ std::string_view TokenOf(std::optional<std::string_view> authorization) {
   constexpr std::string_view kScheme = "Bearer ";
   if (!authorization || authorization->size() <= kScheme.size()) return {};
   // RFC 9110 section 11.1: the scheme's name has no case.
-  const absl::string_view scheme(authorization->data(), kScheme.size());
-  if (!absl::EqualsIgnoreCase(scheme, {kScheme.data(), kScheme.size()})) return {};
+  if (!absl::StartsWithIgnoreCase({authorization->data(), authorization->size()},
+                                  {kScheme.data(), kScheme.size()}))
+    return {};
   return authorization->substr(kScheme.size());
 }
 

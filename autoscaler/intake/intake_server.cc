@@ -85,7 +85,7 @@ void IntakeServer::OnMessages(control::IncomingRequest request,
   handlers.on_message = [this, id](std::string_view message, bool binary) {
     OnMessage(id, message, binary);
   };
-  handlers.on_close = [this, id](absl::Status why) { OnClose(id, why); };
+  handlers.on_close = [this, id](const absl::Status& why) { OnClose(id, why); };
   set_handlers(std::move(handlers));
   const auto authorization = control::FindHeader(request.headers, "Authorization");
   if (auth_.Check(authorization, loop_.now()) == Verdict::kAdmit) return;

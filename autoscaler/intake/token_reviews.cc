@@ -38,9 +38,9 @@ void TokenReviews::Ask(std::string_view text, Decide decide) {
   request.body = k8s::TokenReview::Ask(token, audience_);
   // Until it is answered, a proxy's wakes are not heard.
   request.call_class = k8s::CallClass::kWake;
-  review.call = client_.Send(std::move(request), [this, token](absl::StatusOr<std::string> body) {
-    OnAnswer(token, body);
-  });
+  review.call = client_.Send(
+      std::move(request),
+      [this, token](const absl::StatusOr<std::string>& body) { OnAnswer(token, body); });
 }
 
 void TokenReviews::OnAnswer(const std::string& token, const absl::StatusOr<std::string>& body) {
