@@ -26,7 +26,10 @@ class H2Server final : public ServerConnection, private H2Connection {
   void Start() override { StartWith({}); }
   void StartWith(std::string_view first);
   void Drain() override;
-  [[nodiscard]] bool idle() const override { return streams_ == 0 && arrived_.empty(); }
+  [[nodiscard]] bool idle() const override {
+    const bool fresh = served_ == 0 && shard_.now() - started_ < options_.fresh_for;
+    return streams_ == 0 && arrived_.empty() && !fresh;
+  }
   void Close() override;
 
  private:

@@ -1,5 +1,8 @@
 // The rows of security.md 2.3 about how HTTP/2 connections begin, are shared and end.
 
+#include <algorithm>
+#include <vector>
+
 #include <catch2/catch.hpp>
 
 #include "tests/integration/proxy_h2_rig.h"
@@ -12,6 +15,23 @@ using namespace net::testing;  // NOLINT: frame names
 using std::chrono::milliseconds;
 
 constexpr uint32_t kIdMost = 0x7fffffff;
+
+TEST_CASE("under pressure new HTTP/2 connections are left their first request") {
+  DataPlaneOptions options = H2Rig::Defaults();
+  options.sessions.pressure_share = 0.01;
+  options.sessions.connections_max = 100;
+  options.sessions.http1.fresh_for = options.sessions.http1.first_byte_timeout =
+      std::chrono::hours(1);
+  H2Rig rig(options);
+  std::vector<H2Wire*> wires;
+  for (size_t i = 0; i < 20; ++i) wires.push_back(&rig.Dial());
+  REQUIRE(rig.RunUntil([&] {
+    return std::all_of(wires.begin(), wires.end(), [](H2Wire* one) {
+      return one->read().settings_acked() || one->client().ended();
+    });
+  }));
+  for (H2Wire* wire : wires) CHECK(rig.Ask(*wire, 1, H2Get()).status == 200);
+}
 
 TEST_CASE("a preface that is wrong or cut short reaches nobody (S01)") {
   DataPlaneOptions options = H2Rig::Defaults();
