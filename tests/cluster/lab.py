@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A real Kubernetes cluster on this machine, with Rouse installed from deploy/. Only under lab.sh."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -228,6 +229,28 @@ class Lab:
         subprocess.run([TOOLS / "cluster", "pod", f"--directory={self.state}", f"{namespace}/{pod}", signal],
                        timeout=60, check=True)
 
+    @contextlib.contextmanager
+    def cut_off(self, pod, namespace=SYSTEM):
+        """While it lasts, this pod and the API server do not hear each other; neither is told. With the others the pod
+        talks as ever."""
+        pid = next(p["pid"] for p in self.processes() if p["pod"] == f"{namespace}/{pod}")
+        inside = ["nsenter", f"--net=/proc/{pid}/ns/net", "sh", "-euc"]
+        # What it sends goes to a link whose other end nobody listens on; what comes is dropped, as it should have come
+        # from there.
+        subprocess.run([*inside, f"""
+            ip link add nowhere type veth peer name unheard
+            ip link set unheard up
+            ip link set nowhere up
+            ip neigh add {API} lladdr 02:00:00:00:00:01 dev nowhere nud permanent
+            echo 1 >/proc/sys/net/ipv4/conf/eth0/rp_filter
+            ip route add {API} dev nowhere src $(ip -4 -o address show dev eth0 | sed -E 's/.*inet ([0-9.]+).*/\\1/')
+            """], timeout=10, check=True)
+        try:
+            yield
+        finally:
+            subprocess.run([*inside, "echo 0 >/proc/sys/net/ipv4/conf/eth0/rp_filter; ip link delete nowhere"],
+                           timeout=10, check=True)
+
     def processes(self):
         done = subprocess.run([TOOLS / "cluster", "processes", f"--directory={self.state}"],
                               capture_output=True, timeout=60, check=True)
@@ -275,16 +298,19 @@ class Lab:
         """The name of the leading autoscaler's pod."""
         return (self.api.find("Lease", SYSTEM, "rouse-autoscaler") or {"spec": {}})["spec"].get("holderIdentity")
 
-    def metrics(self, address, name, labels=""):
-        """The sum of a metric's samples on a pod, of those whose labels contain `labels`."""
+    @staticmethod
+    def page(address):
+        """The metrics of one of our pods, as text."""
         connection = http.client.HTTPConnection(address, 8081, timeout=5)
         connection.request("GET", "/metrics")
-        total = 0.0
-        for line in connection.getresponse().read().decode().splitlines():
-            if line.startswith(name) and line[len(name)] in "{ " and labels in line:
-                total += float(line.rsplit(" ", 1)[1])
+        text = connection.getresponse().read().decode()
         connection.close()
-        return total
+        return text
+
+    def metrics(self, address, name, labels=""):
+        """The sum of a metric's samples on a pod, of those whose labels contain `labels`."""
+        return sum(float(line.rsplit(" ", 1)[1]) for line in self.page(address).splitlines()
+                   if line.startswith(name) and line[len(name)] in "{ " and labels in line)
 
     def add(self, name, namespace="default", **options):
         """Creates a workload and waits until every proxy routes it; the host to ask for."""
@@ -298,11 +324,24 @@ class Lab:
                    f"a proxy does not know {hosts}")
 
     def knows(self, address, hosts):
-        connection = http.client.HTTPConnection(address, 8081, timeout=5)
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode()
-        connection.close()
+        text = self.page(address)
         return all('workload="{1}/{0}"'.format(*host.split(".")[:2]) in text for host in hosts)
+
+    def quiet(self, *names, ours=True, seconds=60):
+        """Waits until nothing is left to be done for Deployments that are new: their controller has seen them, and
+        every autoscaler has read their counts (unless they are not `ours`)."""
+        def done():
+            seen = {item["metadata"]["name"] for item in self.api.items("Deployment", "default")
+                    if item.get("status", {}).get("observedGeneration") == item["metadata"]["generation"]}
+            if not seen.issuperset(names):
+                return False
+            return not ours or all(self.has_read(pod["status"]["podIP"], names)
+                                   for pod in self.pods("rouse-autoscaler", SYSTEM))
+        wait_until(done, seconds, f"not all of {names} have been seen")
+
+    def has_read(self, autoscaler, names):
+        lines = set(self.page(autoscaler).splitlines())
+        return all(f'rouse_autoscaler_spec_replicas{{workload="default/{name}"}} 0' in lines for name in names)
 
     def replicas(self, name, namespace="default", kind="Deployment"):
         return self.api.get(kind, namespace, name)["spec"].get("replicas", 0)
