@@ -157,10 +157,15 @@ constexpr MetricRow kMetrics[] = {
 void KubernetesSide::AddTo(obs::MetricPage& page) const {
   uint64_t events = 0;
   uint64_t failures = 0;
-  for (const k8s::WatchCounters* counters : {&services_.counters(), &slices_.counters()}) {
-    events += counters->events;
-    failures += counters->failures;
-  }
+  const auto add = [&](const k8s::WatchCounters& counters) {
+    events += counters.events;
+    failures += counters.failures;
+  };
+  add(services_.counters());
+  add(slices_.counters());
+  if (autoscalers_) add(autoscalers_->counters());
+  if (proxies_) add(proxies_->counters());
+  for (const auto& watcher : secret_watchers_) add(watcher->counters());
   const ReporterCounters& reports = reporter_.counters();
   const double figures[] = {std::chrono::duration<double>(staleness()).count(),
                             static_cast<double>(snapshots_),

@@ -64,6 +64,7 @@ class KubernetesSide {
   [[nodiscard]] const ClusterView& view() const { return view_; }
   [[nodiscard]] const SnapshotBuilder& builder() const { return builder_; }
   void AddTo(obs::MetricPage& page) const;
+  /// As rows of the documented table, in the order of the page.
   [[nodiscard]] static std::string MetricTable();
 
  private:

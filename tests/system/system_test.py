@@ -169,6 +169,18 @@ class Faults(unittest.TestCase):
             self.assertGreater(callers.done, 500)
             self.assertEqual(later.status, 200)
 
+    def test_the_proxy_tells_of_an_api_that_is_away(self):
+        with Cluster() as cluster:
+            cluster.apply(*workload("known"))
+            cluster.routed(["known"])
+            self.assertGreater(cluster.metric("rouse_proxy_watch_events_total"), 0)
+            self.assertGreater(cluster.metric("rouse_proxy_snapshots_total"), 0)
+            self.assertEqual(cluster.metric("rouse_proxy_autoscalers_connected"), 1)
+            failures = cluster.metric("rouse_proxy_watch_failures_total")
+            cluster.faults({"down": {"duration": "3s"}})
+            wait_until(lambda: cluster.metric("rouse_proxy_watch_failures_total") > failures, 10, "nothing has failed")
+            wait_until(lambda: cluster.metric("rouse_proxy_snapshot_age_seconds") > 1, 10, "the view does not age")
+
     def test_a_proxy_that_is_told_to_stop_answers_what_it_holds(self):
         with Cluster(proxy_flags=("--drain-delay", "0s")) as cluster:
             cluster.apply(*workload("held", env={"START_DELAY_MS": 800}))
