@@ -11,7 +11,7 @@ import random
 import threading
 import time
 
-from lab import Connection, need_lab, quantile, workload
+from lab import Connection, Watch, need_lab, quantile, workload
 from moments import MS, PENDING, Moments, at_any_moment, audit, clear, installed, stamp, timed
 
 import bars  # tests/system: the table, and what a bar is
@@ -20,33 +20,107 @@ from bars import bar
 bars.BARS.clear()
 
 
+def wakes(lab, names, **options):
+    """Asks for each sleeping workload, by proxies in turn; milliseconds until a watcher sees its count, of those asked
+    of their home and of those that hop to it."""
+    lab.api.create(*(item for name in names for item in workload(name, spec=PENDING, **options)))
+    lab.routed(*(f"{name}.default" for name in names), seconds=60)
+    lab.quiet(*names)
+    moments, proxies, direct, hopped = Moments(lab.api), lab.proxies(), [], []
+
+    async def one(name, proxy):
+        request = asyncio.create_task(timed(proxy, f"{name}.default"))
+        began = time.time_ns()
+        await asyncio.to_thread(moments.wait, name, "scaled", 10)
+        request.cancel()
+        return (moments.at(name, "scaled") - began) * MS
+    for number, name in enumerate(names):
+        proxy = proxies[number % len(proxies)]
+        before = lab.metrics(proxy, "rouse_proxy_hops_total")
+        waited = asyncio.run(one(name, proxy))
+        (direct if lab.metrics(proxy, "rouse_proxy_hops_total") == before else hopped).append(waited)
+        time.sleep(random.random() / 10)
+    moments.stop()
+    return direct, hopped
+
+
 @bar("wake_accepted", "first byte of a request for a sleeping Deployment -> scale accepted and seen by a watcher")
 def wake_accepted(figures, rounds=200):
-    names = [f"sleep-{i}" for i in range(rounds)]
     with installed() as lab:
-        lab.api.create(*(item for name in names for item in workload(name, spec=PENDING)))
-        lab.routed(*(f"{name}.default" for name in names), seconds=60)
-        lab.quiet(*names)
-        moments, proxy = Moments(lab.api), lab.proxies()[0]
-
-        async def one(name):
-            request = asyncio.create_task(timed(proxy, f"{name}.default"))
-            began = time.time_ns()
-            await asyncio.to_thread(moments.wait, name, "scaled", 10)
-            request.cancel()
-            return began
-        waits = []
-        for name in names:
-            began = asyncio.run(one(name))
-            waits.append((moments.at(name, "scaled") - began) * MS)
-            time.sleep(random.random() / 10)
-        moments.stop()
+        waits, _ = wakes(lab, [f"sleep-{i}" for i in range(rounds)])
         written = audit(lab, "deployments")
     served = [(stamp(entry["stageTimestamp"]) - stamp(entry["requestReceivedTimestamp"])) * 1000 for entry in written]
     figures.tell("the API server's own part (audit), p50", quantile(served, 0.5), "ms")
     figures.tell("the API server's own part (audit), p99", quantile(served, 0.99), "ms")
     figures.most("p50", quantile(waits, 0.5), 10, "ms")
     figures.most("p99", quantile(waits, 0.99), 25, "ms")
+
+
+@bar("wake_hopped", "the same of Deployments with a limit and three proxies, by whether the one asked is their home")
+def wake_hopped(figures, rounds=200):
+    with installed(proxies=3) as lab:
+        direct, hopped = wakes(lab, [f"limited-{i}" for i in range(rounds)],
+                               annotations={"rouse.dev/concurrency-limit": "1"})
+    figures.tell("asked of their home", len(direct))
+    figures.tell("p50", quantile(direct, 0.5), "ms")
+    figures.tell("p99", quantile(direct, 0.99), "ms")
+    figures.tell("by way of another proxy", len(hopped))
+    figures.most("by way of another proxy, p50", quantile(hopped, 0.5), 10, "ms")
+    figures.most("by way of another proxy, p99", quantile(hopped, 0.99), 25, "ms")
+
+
+@bar("followed", "an endpoint slice changes -> requests go where it says")
+def followed(figures, changes=200):
+    """Of two pods, a slice that is written here names one, by turns. A caller asks without a pause: the lag is from the
+    moment at which a watcher hears of a change to the beginning of the first request that the other pod answers."""
+    target, service = workload("pair", annotations={"autoscaling.knative.dev/min-scale": "2",
+                                                    "rouse.dev/scale-target": "deployment/pair"})
+    target["spec"]["replicas"] = 2
+    service["metadata"]["name"] = "followed"
+    del service["spec"]["selector"]
+    with installed() as lab:
+        lab.api.create(target)
+        lab.settled("pair", "default")
+        pods = [[{"addresses": [pod["status"]["podIP"]], "conditions": {"ready": True},
+                  "targetRef": {"kind": "Pod", "namespace": "default", "name": pod["metadata"]["name"],
+                                "uid": pod["metadata"]["uid"]}}] for pod in lab.pods("pair")]
+        lab.api.create(service, {
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {"name": "followed-1", "namespace": "default", "labels": {
+                "kubernetes.io/service-name": "followed", "rouse.dev/enabled": "true"}},
+            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}], "endpoints": pods[0]})
+        lab.routed("followed.default")
+        heard, events = {}, threading.Condition()
+
+        def hear(moment, _, found):
+            if found["metadata"]["name"] == "followed-1":
+                with events:
+                    heard[found["metadata"]["resourceVersion"]] = moment
+                    events.notify_all()
+        watch, proxy, lags, late = Watch(lab.api, "EndpointSlice", "default", hear), lab.proxies()[0], [], 0
+
+        async def follow():
+            nonlocal late
+            connection = Connection(8080, proxy)
+            for number in range(1, changes + 1):
+                now, answered = pods[number % 2][0]["targetRef"]["name"], None
+                change = asyncio.create_task(asyncio.to_thread(
+                    lab.api.patch, "EndpointSlice", "default", "followed-1", {"endpoints": pods[number % 2]}))
+                while answered != now:
+                    began = time.time_ns()
+                    answered = (await connection.request("followed.default")).body.decode().strip()
+                version = (await change)["metadata"]["resourceVersion"]
+                with events:
+                    assert events.wait_for(lambda: version in heard, 10)
+                lags.append((began - heard[version]) * MS)
+                for _ in range(random.randint(1, 20)):
+                    late += (await connection.request("followed.default")).body.decode().strip() != now
+        asyncio.run(follow())
+        watch.stop()
+    figures.tell("changes", len(lags))
+    figures.tell("heard of -> followed, p50", quantile(lags, 0.5), "ms")
+    figures.most("heard of -> followed, p99", quantile(lags, 0.99), 20, "ms")
+    figures.most("requests to the old pod after the first to the new one", late, 0)
 
 
 def cold_rounds(lab, rounds, token):
@@ -97,6 +171,14 @@ def cold_starts(figures, rounds, token):
     for share in (0.5, 0.9):
         figures.most(f"whole, p{share * 100:.0f}; bar: Kubernetes' Ready", quantile(phases["first byte out"], share),
                      round(quantile(phases["Kubernetes' Ready (pod)"], share), 1), "ms")
+    # Where Kubernetes publishes a pod's address and its readiness in one write, nobody is earlier who learns of pods
+    # from its API.
+    figures.tell("rounds in which address and Ready were published at once", sum(
+        ready - at < 0.5 for ready, at in zip(phases["Kubernetes' Ready (pod)"], phases["pod's address published"])))
+    figures.tell("rounds answered before Ready", sum(
+        out < ready for out, ready in zip(phases["first byte out"], phases["Kubernetes' Ready (pod)"])))
+    figures.tell("rounds answered before the slice said ready", sum(
+        out < ready for out, ready in zip(phases["first byte out"], phases["Kubernetes' ready (slice)"])))
     figures.most("own share, p50", quantile(phases["own share"], 0.5), 15, "ms")
     early = [value for value, listened in zip(phases["published -> first byte at the pod"],
                                               phases["listened before it was published"]) if listened]

@@ -8,7 +8,7 @@ import unittest
 
 import yaml
 
-from lab import ROOT, SYSTEM, Callers, Connection, Lab, Refused, Watch, need_lab, wait_until, workload
+from lab import (ROOT, SYSTEM, Callers, Connection, Lab, Outside, Refused, Watch, need_lab, wait_until, workload)
 
 
 def setUpModule():
@@ -28,6 +28,13 @@ def tearDownModule():
 def ask(host, path="/", **options):
     """One request through the first proxy."""
     return asyncio.run(Connection(8080, LAB.proxies()[0]).request(host, path, **options))
+
+
+async def served(callers, count):
+    """Waits until callers have had so many answers more, each."""
+    wanted = [each.done + count for each in callers]
+    await asyncio.to_thread(
+        wait_until, lambda: all(each.done >= done for each, done in zip(callers, wanted)), 60, "no answers")
 
 
 def events(namespace, reason):
@@ -193,7 +200,8 @@ class Endpoints(unittest.TestCase):
         watch = Watch(LAB.api, "EndpointSlice", "default", seen)
         LAB.api.delete("Pod", "default", victim)
         wait_until(lambda: ended, 10, "the slice says so")
-        time.sleep(0.2)
+        wait_until(lambda: LAB.metrics(LAB.proxies()[0], "rouse_proxy_endpoints_ready", "default/ending") == 1, 10,
+                   "the proxy has heard of it")
         self.assertNotIn(victim.encode(), b"".join(ask(host).body for _ in range(20)))
         watch.stop()
 
@@ -201,12 +209,13 @@ class Endpoints(unittest.TestCase):
         LAB.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "leaving"}})
         host = LAB.add("gone", "leaving", env={"START_DELAY": "60s"})
 
-        async def parked():
-            waiting = asyncio.create_task(Connection(8080, LAB.proxies()[0]).request(host))
-            await asyncio.sleep(0.5)
+        async def leave():
+            proxy = LAB.proxies()[0]
+            waiting = asyncio.create_task(Connection(8080, proxy).request(host))
+            await asyncio.to_thread(LAB.holds, proxy, "leaving/gone")
             await asyncio.to_thread(LAB.api.delete, "Namespace", None, "leaving")
             return await waiting
-        answer = asyncio.run(parked())
+        answer = asyncio.run(leave())
         self.assertEqual((answer.status, answer.headers["x-rouse-error"]), (503, "workload_gone"))
         wait_until(lambda: ask(host).status == 404, 30, "the route is gone")
         wait_until(lambda: LAB.api.find("Namespace", None, "leaving") is None, 60, "the namespace is gone")
@@ -228,7 +237,8 @@ class Rolling(unittest.TestCase):
             await asyncio.to_thread(LAB.api.patch, "Deployment", "default", "rolled", {
                 "spec": {"template": {"metadata": {"annotations": {"version": "2"}}}}})
             await asyncio.to_thread(LAB.settled, "rolled", "default")
-            await asyncio.sleep(3)
+            await asyncio.to_thread(wait_until, lambda: len(LAB.api.items("Pod", "default", app="rolled")) == 2, 30,
+                                    "the old pods do not go")
             for callers in getting + posting:
                 await callers.__aexit__()
             return getting + posting
@@ -242,7 +252,7 @@ class Rolling(unittest.TestCase):
 
         async def replace():
             held = asyncio.create_task(Connection(8080, victim["status"]["podIP"]).request(host))
-            await asyncio.sleep(0.5)
+            await asyncio.to_thread(LAB.holds, victim["status"]["podIP"], "default/held")
             await asyncio.to_thread(LAB.api.delete, "Pod", SYSTEM, victim["metadata"]["name"])
             return await held
         self.assertEqual(asyncio.run(replace()).status, 200)
@@ -263,7 +273,7 @@ class Limits(unittest.TestCase):
             callers = [Callers(8080, host, 6, "/?ms=10", address=address, pause=0.005) for address in addresses]
             for each in callers:
                 await each.__aenter__()
-            await asyncio.sleep(2)
+            await served(callers, 50)
             hops = [LAB.metrics(address, "rouse_proxy_hops_total") for address in addresses]
             # Its clients leave when it says that it ends, as it does with its answers.
             victim = LAB.pods("rouse-proxy", SYSTEM)[0]
@@ -280,7 +290,7 @@ class Limits(unittest.TestCase):
             await asyncio.to_thread(wait_until, comes, 60, "a new proxy")
             late = Callers(8080, host, 6, "/?ms=10", address=new[0], pause=0.005)
             async with late:
-                await asyncio.sleep(3)
+                await served([late], 50)
             for number, each in enumerate(callers):
                 if number != first:
                     await each.__aexit__()
@@ -312,7 +322,9 @@ class Scalers(unittest.TestCase):
         leader = next(pod for pod in LAB.pods("rouse-autoscaler", SYSTEM)
                       if pod["metadata"]["name"] == LAB.leader())
         self.assertEqual(LAB.metrics(leader["status"]["podIP"], "rouse_autoscaler_left_to_hpa", "default/shared"), 1)
-        time.sleep(15)  # more than a window without a request
+        # One that is ours alone, last asked for later, is lowered first.
+        self.assertEqual(ask(LAB.add("unshared")).status, 200)
+        wait_until(lambda: LAB.replicas("unshared") == 0, 60, "ours goes back to zero")
         self.assertEqual(LAB.replicas("shared"), 2)
         LAB.api.delete("HorizontalPodAutoscaler", "default", "theirs")
         wait_until(lambda: LAB.replicas("shared") == 0, 60, "ours again")
@@ -358,6 +370,46 @@ class Leaders(unittest.TestCase):
         self.assertEqual(refused, [True, True])
 
 
+class Credentials(unittest.TestCase):
+    """Of a proxy outside of the cluster, whose files are replaced."""
+
+    def token(self, name):
+        """One that is good for as long as this Secret is there."""
+        LAB.api.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": SYSTEM}})
+        return LAB.kubectl("create", "token", "rouse-proxy", "-n", SYSTEM, "--bound-object-kind=Secret",
+                           f"--bound-object-name={name}").strip()
+
+    def test_a_new_token_is_read_where_the_old_one_is_refused(self):
+        first = self.token("first")
+        LAB.add("known")
+        with Outside(LAB, "127.9.0.1", token=first) as proxy:
+            proxy.knows("known.default", 20)
+            proxy.write("token", self.token("second"))
+            LAB.api.delete("Secret", SYSTEM, "first")
+            LAB.component("kube-apiserver", "restart")  # ends the watches, and forgets whom it has believed
+            wait_until(LAB.answers, 30, "the API server is not back")
+            review = LAB.api.call("POST", "/apis/authentication.k8s.io/v1/tokenreviews", {
+                "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": first}})
+            self.assertFalse(review["status"].get("authenticated"))
+            LAB.api.create(*workload("rotated"))
+            proxy.knows("rotated.default", 30)
+
+    def test_new_certificates_are_read_within_a_minute(self):
+        LAB.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=nobody",
+                "-keyout", LAB.directory / "nobody.key", "-out", LAB.directory / "nobody.crt")
+        strange, key = ((LAB.directory / f"nobody.{kind}").read_text() for kind in ("crt", "key"))
+        LAB.add("certified")
+        with Outside(LAB, "127.9.0.2", ca=strange, token=self.token("third")) as distrusting:
+            with Outside(LAB, "127.9.0.3", certificate=strange, key=key) as distrusted:
+                distrusting.refused()
+                distrusted.refused()
+                distrusting.write("ca", (LAB.state / "ca.crt").read_text())
+                for name, kind in (("certificate", "crt"), ("key", "key")):
+                    distrusted.write(name, (LAB.state / f"client-kubeconfig.{kind}").read_text())
+                distrusted.knows("certified.default", 75)
+                distrusting.knows("certified.default", 75)
+
+
 class Faults(unittest.TestCase):
     def test_warm_traffic_does_not_notice_the_api_server_going(self):
         host = LAB.add("warm", annotations={"autoscaling.knative.dev/min-scale": "1"})
@@ -369,7 +421,7 @@ class Faults(unittest.TestCase):
             async with Callers(8080, host, 6, address=addresses[0], pause=0.005) as callers:
                 for name, action in (("kube-apiserver", "kill"), ("etcd", "restart"), ("kube-apiserver", "start")):
                     await asyncio.to_thread(LAB.component, name, action)
-                    await asyncio.sleep(3)
+                    await served([callers], 1000)
                 answer = await Connection(8080, addresses[1]).request(later)
             return callers, answer
         callers, answer = asyncio.run(outage())

@@ -5,13 +5,12 @@
 """
 
 import asyncio
-import contextlib
 import itertools
 import random
 import threading
 import time
 
-from lab import SYSTEM, Callers, Connection, Lab, Refused, need_lab, quantile, wait_until
+from lab import SYSTEM, Callers, Connection, Lab, need_lab, quantile, wait_until
 from moments import MS, PENDING, Moments, audit, installed, stamp
 
 import bars  # tests/system: the table, and what a bar is
@@ -37,7 +36,7 @@ def api_down(figures, seconds=600):
             await asyncio.sleep(0.5)
             await asyncio.to_thread(lab.component, "etcd", "restart")
             await asyncio.to_thread(lab.component, "kube-apiserver", "start")
-            await asyncio.to_thread(wait_until, lambda: ready(lab), 60, "the API server is not back")
+            await asyncio.to_thread(wait_until, lab.answers, 60, "the API server is not back")
             backs.append(time.time())
             moments = await asyncio.to_thread(Moments, lab.api)
             for name in ("kube-controller-manager", "kube-scheduler"):
@@ -73,14 +72,6 @@ def api_down(figures, seconds=600):
         figures.tell(f"{label}: address published -> held request's answer, the function's start in it", row[2], "ms")
 
 
-def ready(lab):
-    try:
-        lab.api.call("GET", "/api/v1/namespaces/default")
-        return True
-    except (OSError, Refused):
-        return False
-
-
 async def with_load(lab, host, work):
     """Runs `work` in a thread while each proxy is called by GET and by POST."""
     loads, numbers = {"GET": [], "POST": []}, itertools.count(1)
@@ -97,14 +88,17 @@ async def with_load(lab, host, work):
 
 
 def churned(figures, label, loads, begun=None):
-    """`begun`: the numbers of the calls that a pod began, where pods do not drain: those alone may fail, if POST."""
+    """`begun`: the numbers of the calls that a pod began, where pods do not drain. There a POST may fail that a pod had
+    been sent: whether it was begun, nobody but the pod knows, so it is not sent again."""
     for method, callers in loads.items():
         failures = [failure for each in callers for failure in each.failures]
         figures.tell(f"{label}: {method} requests", sum(each.done for each in callers))
         if method == "POST" and begun is not None:
             failed = {number for each in callers for number in each.failed}
             figures.tell(f"{label}: failed POST", len(failed))
-            figures.most(f"{label}: of these not begun by a pod, as it says itself", len(failed - begun), 0)
+            figures.tell(f"{label}: of these begun by a pod, as it says itself", len(failed & begun))
+            figures.most(f"{label}: other than on its way to a pod whose connection broke",
+                         sum("upstream_reset" not in failure for failure in failures), 0)
         else:
             figures.most(f"{label}: failed {method}", len(failures), 0)
         for failure in failures[:5]:
@@ -190,7 +184,8 @@ def with_short_leases(lab):
     """Installs Rouse with leases of LEASE."""
     lab.install(1)
     container = lab.api.get("Deployment", SYSTEM, "rouse-autoscaler")["spec"]["template"]["spec"]["containers"][0]
-    container["args"] += [f"--lease-duration={LEASE:.0f}s", "--renew-deadline=1s", "--retry-period=100ms", "--tick=200ms"]
+    container["args"] += [f"--lease-duration={LEASE:.0f}s", "--renew-deadline=1s", "--retry-period=100ms",
+                          "--tick=200ms"]
     lab.api.patch("Deployment", SYSTEM, "rouse-autoscaler",
                   {"spec": {"template": {"spec": {"containers": [container]}}}})
     lab.settled("rouse-autoscaler")

@@ -21,7 +21,7 @@ BIN = pathlib.Path(os.environ.get("TEST_BIN", ROOT / "build/release/bin"))
 sys.path.insert(0, str(ROOT / "tests/system"))
 
 from client import Callers, Connection, quantile  # noqa: E402, F401  (what the tests use with a lab)
-from cluster import wait_until  # noqa: E402, F401
+from cluster import Process, wait_until  # noqa: E402, F401
 
 API = "198.19.0.1"
 SYSTEM = "rouse-system"
@@ -41,7 +41,7 @@ def path_of(kind, namespace=None, name=None, subresource=None):
 
 def need_lab():
     """Starts this program again under lab.sh, unless it is there."""
-    if "ROUSE_LAB" not in os.environ:
+    if "CLUSTER_LAB" not in os.environ:
         os.execv(str(ROOT / "tests/cluster/lab.sh"), ["lab.sh", sys.executable, *sys.argv])
 
 
@@ -256,6 +256,14 @@ class Lab:
                               capture_output=True, timeout=60, check=True)
         return json.loads(done.stdout)
 
+    def answers(self):
+        """Whether the API server does."""
+        try:
+            self.api.get("Namespace", None, "default")
+            return True
+        except (OSError, http.client.HTTPException, Refused):
+            return False
+
     # ---- Rouse ----
 
     def install(self, proxies=3):
@@ -307,9 +315,10 @@ class Lab:
         connection.close()
         return text
 
-    def metrics(self, address, name, labels=""):
+    @staticmethod
+    def metrics(address, name, labels=""):
         """The sum of a metric's samples on a pod, of those whose labels contain `labels`."""
-        return sum(float(line.rsplit(" ", 1)[1]) for line in self.page(address).splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in Lab.page(address).splitlines()
                    if line.startswith(name) and line[len(name)] in "{ " and labels in line)
 
     def add(self, name, namespace="default", **options):
@@ -323,8 +332,15 @@ class Lab:
         wait_until(lambda: all(self.knows(address, hosts) for address in self.proxies()), seconds,
                    f"a proxy does not know {hosts}")
 
-    def knows(self, address, hosts):
-        text = self.page(address)
+    @staticmethod
+    def holds(address, name, seconds=20):
+        """Waits until a proxy holds a request for `namespace/name`."""
+        wait_until(lambda: Lab.metrics(address, "rouse_proxy_parked_requests", name) == 1, seconds,
+                   f"no request for {name} is held")
+
+    @staticmethod
+    def knows(address, hosts):
+        text = Lab.page(address)
         return all('workload="{1}/{0}"'.format(*host.split(".")[:2]) in text for host in hosts)
 
     def quiet(self, *names, ours=True, seconds=60):
@@ -348,6 +364,55 @@ class Lab:
 
     def asleep(self, name, namespace="default", kind="Deployment"):
         return self.replicas(name, namespace, kind) == 0 and not self.api.items("Pod", namespace, app=name)
+
+
+class Outside:
+    """A proxy as a process outside of the cluster, whose credentials lie in files: `token`, or `certificate` and `key`;
+    `ca`. Use as a context manager."""
+
+    NAMES = {"token": "tokenFile", "certificate": "client-certificate", "key": "client-key"}
+
+    def __init__(self, lab, address, ca=None, **files):
+        self.address, self.directory = address, lab.directory / address
+        self.directory.mkdir()
+        for name, text in {"ca": ca or (lab.state / "ca.crt").read_text(), **files}.items():
+            self.write(name, text)
+        user = {self.NAMES[name]: str(self.directory / name) for name in files}
+        (self.directory / "kubeconfig").write_text(json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "it",
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+            "clusters": [{"name": "it", "cluster": {
+                "server": f"https://{API}", "certificate-authority": str(self.directory / "ca")}}],
+            "users": [{"name": "it", "user": user}]}))
+        self.process = Process("proxy", [
+            BIN / "rouse-proxy", "--kubeconfig", self.directory / "kubeconfig", "--listen", f"{address}:8080",
+            "--health", f"{address}:8081", "--admin", f"{address}:9901"], self.directory)
+
+    def write(self, name, text):
+        """Replaces a file as the kubelet does: by another one."""
+        (self.directory / "new").write_text(text)
+        (self.directory / "new").rename(self.directory / name)
+
+    def refused(self):
+        """Waits until a call to the API has failed."""
+        wait_until(lambda: Lab.metrics(self.address, "rouse_proxy_watch_failures_total") > 0, 20, self.process.tail())
+
+    def knows(self, host, seconds):
+        wait_until(lambda: Lab.knows(self.address, [host]), seconds, f"no {host}: {self.process.tail()}")
+
+    def __enter__(self):
+        self.process.start()
+
+        def listens():
+            try:
+                return Lab.page(self.address)
+            except OSError:
+                return False
+        wait_until(listens, 20, "no metrics")
+        return self
+
+    def __exit__(self, *_):
+        self.process.stop()
 
 
 def shell():

@@ -30,5 +30,5 @@ nice -n 10 "$root/tests/cluster/build.sh" "$root/build/cluster"
 [ -f "$root/build/release/build.ninja" ] || cmake -S "$root" -B "$root/build/release" -G Ninja >/dev/null
 nice -n 10 ninja -C "$root/build/release" --quiet rouse-proxy rouse-autoscaler sample-hello
 
-export ROUSE_LAB=1 PYTHONDONTWRITEBYTECODE=1
+export CLUSTER_LAB=1 PYTHONDONTWRITEBYTECODE=1
 exec "$root/tests/cluster/netns.sh" "$@"

@@ -24,13 +24,13 @@ def free_port():
         return s.getsockname()[1]
 
 
-def wait_until(condition, seconds, what):
+def wait_until(condition, seconds, what, turn=TURN_SECONDS):
     """Polls `condition` until it is true; raises after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"after {seconds} s: {what}")
-        time.sleep(TURN_SECONDS)
+        time.sleep(turn)
 
 
 def workload(name, command=("sample-hello",), env=None, annotations=None, grace=10, container=None,
@@ -233,9 +233,9 @@ class Cluster:
     def faults(self, body):
         return self.call("POST", "/rouse.local/faults", body)
 
-    def metric(self, name, labels=""):
-        """The sum of a proxy metric's samples whose labels contain `labels`."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.proxy_health}/metrics", timeout=5) as answer:
+    def metric(self, name, labels="", port=None):
+        """The sum of a metric's samples whose labels contain `labels`; the proxy's, unless by `port` another's."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{port or self.proxy_health}/metrics", timeout=5) as answer:
             total = 0.0
             for line in answer.read().decode().splitlines():
                 if line.startswith(name) and line[len(name)] in "{ " and labels in line:

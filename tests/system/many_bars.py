@@ -118,6 +118,24 @@ def proxies_killed(figures, kills=20):
     figures.most("failed elsewhere", sum(not failure[-1] for failure in crowd.failures), 0)
 
 
+def at_rest(cluster, seconds=60, still=3):
+    """Waits until what follows a start is over: for `still` seconds nobody has heard or decided anything new."""
+    counts = (
+        (cluster.proxy_health, "rouse_proxy_watch_events_total"), (cluster.proxy_health, "rouse_proxy_snapshots_total"),
+        (cluster.scaler_health, "rouse_autoscaler_decision_changes_total"),
+        (cluster.scaler_health, "rouse_autoscaler_spec_replicas"),
+        (cluster.scaler_health, "rouse_autoscaler_active_workloads"))
+    last, since = None, time.monotonic()
+
+    def stands_still():
+        nonlocal last, since
+        now = [cluster.metric(name, port=port) for port, name in counts]
+        if now != last:
+            last, since = now, time.monotonic()
+        return time.monotonic() - since > still
+    wait_until(stands_still, seconds, "the programs do not come to rest", turn=0.2)
+
+
 @bar("thousand_at_rest", "1 000 workloads, 10 of them awake, nobody calls: memory and CPU of both programs for 60 s")
 def thousand_at_rest(figures, seconds=60, workloads=1000, awake=10):
     with Cluster() as cluster:
@@ -127,7 +145,7 @@ def thousand_at_rest(figures, seconds=60, workloads=1000, awake=10):
                 {"autoscaling.knative.dev/min-scale": "1"} if number < awake else {})))
         cluster.routed(names, 30)
         wait_until(lambda: len(cluster.pods()) == awake, 60, "not all are awake")
-        time.sleep(15)  # what follows a start is over
+        at_rest(cluster)
         programs = {"proxy": cluster.proxy, "autoscaler": cluster.autoscaler}
         before = {name: program.cpu_seconds() for name, program in programs.items()}
         time.sleep(seconds)
