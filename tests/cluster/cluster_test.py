@@ -334,12 +334,12 @@ class Leaders(unittest.TestCase):
     def test_wakes_go_on_while_the_leader_is_killed(self):
         hosts = [LAB.add(f"killed-{i}") for i in range(3)]
         for host in hosts:
-            LAB.signal(LAB.leader(), "KILL")
+            LAB.signal(LAB.running_leader(), "KILL")
             self.assertEqual(ask(host).status, 200)
             LAB.settled("rouse-autoscaler")
 
     def test_a_frozen_leader_is_replaced_and_wakes_go_on_meanwhile(self):
-        host, before = LAB.add("orphan"), LAB.leader()
+        host, before = LAB.add("orphan"), LAB.running_leader()
         LAB.signal(before, "STOP")
         try:
             self.assertEqual(ask(host).status, 200)

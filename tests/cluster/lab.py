@@ -306,6 +306,12 @@ class Lab:
         """The name of the leading autoscaler's pod."""
         return (self.api.find("Lease", SYSTEM, "rouse-autoscaler") or {"spec": {}})["spec"].get("holderIdentity")
 
+    def running_leader(self, seconds=60):
+        """The same, once its process runs: one that was killed leads on until it is back, or its lease is over."""
+        wait_until(lambda: f"{SYSTEM}/{self.leader()}" in {process["pod"] for process in self.processes()}, seconds,
+                   "no running autoscaler leads")
+        return self.leader()
+
     @staticmethod
     def page(address):
         """The metrics of one of our pods, as text."""
