@@ -13,8 +13,6 @@
 namespace rouse::autoscaler {
 namespace {
 
-constexpr Duration kLookAtTlsEvery = std::chrono::seconds(10);
-
 /// Different parts of one program want different random numbers.
 uint64_t SeedOf(uint64_t seed, uint64_t part) { return Random(seed + part).Next(); }
 
@@ -35,9 +33,7 @@ IntakeAuth NewAuth(const IntakeConfig& intake, TokenReviews& reviews) {
   return IntakeAuth(intake.auth == "none" ? std::string() : intake.token_file);
 }
 
-/// What stands in the files; nothing where plain text is spoken.
-absl::StatusOr<std::optional<control::ServerTls>> ReadIntakeTls(const IntakeConfig& intake) {
-  if (intake.tls_certificate.empty()) return std::optional<control::ServerTls>();
+absl::StatusOr<control::ServerTls> ReadTls(const IntakeConfig& intake) {
   control::ServerTls tls;
   const std::pair<const std::string&, std::string&> files[] = {
       {intake.tls_certificate, tls.certificate_pem},
@@ -49,12 +45,7 @@ absl::StatusOr<std::optional<control::ServerTls>> ReadIntakeTls(const IntakeConf
     if (!text.ok()) return text.status();
     into = *std::move(text);
   }
-  return std::optional<control::ServerTls>(std::move(tls));
-}
-
-bool Same(const control::ServerTls& a, const control::ServerTls& b) {
-  return a.certificate_pem == b.certificate_pem && a.key_pem == b.key_pem &&
-         a.client_ca_pem == b.client_ca_pem;
+  return tls;
 }
 
 }  // namespace
@@ -91,7 +82,7 @@ App::App(control::Network& network, k8s::ApiClient& client, obs::Log& log, const
                      k8s::kEnabledSelector),
       rival_watcher_(client, log, SeedOf(seed, 7), rivals_, config.cluster.ns, "") {}
 
-App::~App() { network_.loop().Cancel(tls_timer_); }
+App::~App() = default;
 
 absl::Status App::Start() {
   if (absl::Status listening = Listen(); !listening.ok()) return listening;
@@ -106,51 +97,25 @@ absl::Status App::Start() {
 }
 
 absl::Status App::Listen() {
-  absl::StatusOr<std::optional<control::ServerTls>> tls = ReadIntakeTls(config_.intake);
-  if (!tls.ok()) return tls.status();
-  if (!config_.intake.tls_client_ca.empty()) intake_.RequireCertificates();
-  intake_tls_seen_ = *tls;
-  const absl::Status listening = ListenWith(*std::move(tls));
-  if (listening.ok() && intake_tls_) LookAtTlsLater();
-  return listening;
-}
-
-absl::Status App::ListenWith(std::optional<control::ServerTls> tls) {
   const absl::StatusOr<app::HostPort> address = app::ParseHostPort(config_.intake.listen);
   if (!address.ok()) return address.status();
   control::ListenOptions options;
   options.host = address->host;
-  options.port = address->port != 0 ? address->port : intake_port();
+  options.port = address->port;
   options.connections_max = config_.intake.limits.connections_max;
   options.messages.message_bytes_max = wire::kReportBytesMax;
-  options.tls = tls;
-  listener_ = nullptr;  // the same port
+  if (!config_.intake.tls_certificate.empty()) {
+    options.tls_again = [&intake = config_.intake] { return ReadTls(intake); };
+    absl::StatusOr<control::ServerTls> tls = options.tls_again();
+    if (!tls.ok()) return tls.status();
+    options.tls = *std::move(tls);
+  }
+  if (!config_.intake.tls_client_ca.empty()) intake_.RequireCertificates();
   absl::StatusOr<std::unique_ptr<control::HttpListener>> listener =
       network_.Listen(std::move(options), intake_);
   if (!listener.ok()) return listener.status();
   listener_ = *std::move(listener);
-  intake_tls_ = std::move(tls);
   return absl::OkStatus();
-}
-
-void App::LookAtTlsLater() {
-  tls_timer_ = network_.loop().At(network_.loop().now() + kLookAtTlsEvery, [this] { LookAtTls(); });
-}
-
-/// Renewed files are taken by listening anew. The proxies' connections are cut, and made again at
-/// once: what they wait for is told again.
-void App::LookAtTls() {
-  LookAtTlsLater();
-  if (draining_) return;
-  const absl::StatusOr<std::optional<control::ServerTls>> fresh = ReadIntakeTls(config_.intake);
-  if (!fresh.ok() || Same(**fresh, *intake_tls_seen_)) return;
-  intake_tls_seen_ = *fresh;
-  absl::Status status = ListenWith(*fresh);
-  if (status.ok()) return log_.Info(log_event::kIntakeTlsRenewed);
-  log_.Warn(log_event::kIntakeTlsRefused, {{"error", std::string(status.message())}});
-  if (status = ListenWith(intake_tls_); !status.ok()) {
-    log_.Error(log_event::kIntakeTlsRefused, {{"error", std::string(status.message())}});
-  }
 }
 
 void App::StartLeader() {

@@ -61,9 +61,6 @@ class App {
  private:
   [[nodiscard]] PolicySource::Handlers PolicyHandlers();
   [[nodiscard]] absl::Status Listen();
-  [[nodiscard]] absl::Status ListenWith(std::optional<control::ServerTls> tls);
-  void LookAtTlsLater();
-  void LookAtTls();
   void StartLeader();
   void StartProxyWatch();
   void OnEndpoints(const ObjectKey& service);
@@ -97,9 +94,6 @@ class App {
   k8s::Watcher<k8s::HorizontalPodAutoscaler> rival_watcher_;
   std::optional<k8s::Watcher<k8s::EndpointSlice>> proxy_watcher_;
   std::unique_ptr<k8s::Leader> leader_;
-  std::optional<control::ServerTls> intake_tls_;       ///< in force
-  std::optional<control::ServerTls> intake_tls_seen_;  ///< in the files, usable or not
-  control::TimerId tls_timer_ = 0;
   std::unique_ptr<control::HttpListener> listener_;
   bool draining_ = false;
 };

@@ -36,9 +36,9 @@ void AddIntakeOptions(app::Options& options, IntakeConfig& intake) {
                   "Audience for which reviewed tokens must be issued.");
   options.AddText("intake-service-account", &intake.service_account,
                   "NAMESPACE/NAME of the proxies' service account; for token-review.");
-  options.AddText(
-      "intake-tls-certificate", &intake.tls_certificate,
-      "Certificate chain (PEM); empty: plain text. The files are looked at every 10 s.");
+  options.AddText("intake-tls-certificate", &intake.tls_certificate,
+                  "Certificate chain (PEM); empty: plain text. Read again as proxies connect, "
+                  "every 10 s at most.");
   options.AddText("intake-tls-key", &intake.tls_key, "Key of the certificate (PEM).");
   options.AddText("intake-tls-client-ca", &intake.tls_client_ca,
                   "Authorities (PEM), of whom each proxy must show a certificate; empty: none is "

@@ -25,7 +25,5 @@ inline constexpr std::string_view kSenderConnected = "sender_connected";
 inline constexpr std::string_view kSenderGone = "sender_gone";
 inline constexpr std::string_view kReportMalformed = "report_malformed";
 inline constexpr std::string_view kIntakeRefused = "intake_refused";
-inline constexpr std::string_view kIntakeTlsRenewed = "intake_tls_renewed";
-inline constexpr std::string_view kIntakeTlsRefused = "intake_tls_refused";
 
 }  // namespace rouse::autoscaler::log_event

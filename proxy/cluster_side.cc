@@ -44,18 +44,18 @@ std::vector<AllowedHost> AllowedHosts(const std::vector<std::string>& texts) {
   return hosts;
 }
 
-/// Read anew, since certificates are renewed under us. A file that cannot be read leaves its part
-/// empty, so that the handshake fails or the autoscaler refuses, and the next dial tries again.
-control::ClientTls ReportTls(const ClusterConfig& config) {
-  const auto read = [](const std::string& file) {
-    absl::StatusOr<std::string> text = k8s::ReadSmallFile(file);
-    return text.ok() ? *std::move(text) : std::string();
-  };
+/// Read anew, since certificates are renewed under us.
+absl::StatusOr<control::ClientTls> ReportTls(const ClusterConfig& config) {
   control::ClientTls tls;
-  tls.ca_pem = read(config.autoscaler_ca);
-  if (!config.autoscaler_key.empty()) {
-    tls.certificate_pem = read(config.autoscaler_certificate);
-    tls.key_pem = read(config.autoscaler_key);
+  const std::pair<const std::string&, std::string&> files[] = {
+      {config.autoscaler_ca, tls.ca_pem},
+      {config.autoscaler_certificate, tls.certificate_pem},
+      {config.autoscaler_key, tls.key_pem}};
+  for (const auto& [file, into] : files) {
+    if (file.empty()) continue;
+    absl::StatusOr<std::string> text = k8s::ReadSmallFile(file);
+    if (!text.ok()) return text.status();
+    into = *std::move(text);
   }
   tls.server_name = config.autoscaler_server_name;
   const std::optional<ObjectKey> service = ObjectKey::Parse(config.autoscaler_service);

@@ -10,6 +10,7 @@
 // Never:     shows an Asio, Beast or OpenSSL type; blocks.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -196,6 +197,10 @@ struct ListenOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 0;  ///< 0: any free port
   std::optional<ServerTls> tls;
+  /// With `tls`: asked again as a connection comes, where that was `tls_again_after` ago; an error
+  /// leaves what is in force.
+  std::function<absl::StatusOr<ServerTls>()> tls_again;
+  Duration tls_again_after = std::chrono::seconds(10);
   size_t request_body_bytes_max = 4 << 20;
   size_t connections_max = 4096;
   Duration head_timeout = std::chrono::seconds(10);

@@ -308,6 +308,9 @@ struct AcceptState : std::enable_shared_from_this<AcceptState> {
         log(g),
         handshake_timeout(options.head_timeout),
         tls(std::move(t)),
+        tls_again(options.tls_again),
+        tls_again_after(options.tls_again_after),
+        tls_at(l.now()),
         on_accepted(std::move(told)),
         acceptor(l.io()) {}
 
@@ -347,6 +350,7 @@ struct AcceptState : std::enable_shared_from_this<AcceptState> {
     SetOptions(socket.native_handle());
     if (!tls) return on_accepted(std::make_unique<SocketStream<tcp::socket>>(std::move(socket)));
     if (handshakes.size() >= kHandshakesMost) return;
+    if (tls_again && loop.now() - tls_at >= tls_again_after) RenewTls();
     const auto secure = std::make_shared<TlsSocket>(std::move(socket), *tls);
     handshakes.insert(secure);
     const TimerId timer =
@@ -363,6 +367,19 @@ struct AcceptState : std::enable_shared_from_this<AcceptState> {
         });
   }
 
+  void RenewTls() {
+    tls_at = loop.now();
+    absl::StatusOr<ServerTls> given = tls_again();
+    absl::StatusOr<TlsContext> made =
+        given.ok() ? NewServerContext(*given) : absl::StatusOr<TlsContext>(given.status());
+    if (made.ok()) {
+      tls = *std::move(made);
+      return;
+    }
+    log.Warn("certificate_refused",
+             {{"error", made.status().ToString()}, {"kept", "the one in force"}});
+  }
+
   void Close() {
     closed = true;
     Error ignored;
@@ -373,7 +390,10 @@ struct AcceptState : std::enable_shared_from_this<AcceptState> {
   AsioLoop& loop;
   obs::Log& log;
   const Duration handshake_timeout;
-  const TlsContext tls;
+  TlsContext tls;
+  const std::function<absl::StatusOr<ServerTls>()> tls_again;
+  const Duration tls_again_after;
+  TimePoint tls_at;
   OnAccepted on_accepted;
   tcp::acceptor acceptor;
   std::set<std::shared_ptr<TlsSocket>> handshakes;

@@ -16,6 +16,7 @@ struct StatReporter::Replica {
   std::unique_ptr<control::MessageChannel> channel;
   control::TimerId redial = 0;
   bool open = false;
+  bool complained = false;  ///< of dials that failed since it was open
 };
 
 StatReporter::StatReporter(control::Network& network, obs::Log& log, std::string proxy,
@@ -76,7 +77,11 @@ void StatReporter::Dial(Replica& replica) {
   handlers.on_open = [this, &replica] { OnOpen(replica); };
   handlers.on_close = [this, &replica](const absl::Status& why) { OnClosed(replica, why); };
   control::Origin origin = replica.origin;
-  if (tls_) origin.tls = tls_();
+  if (tls_) {
+    absl::StatusOr<control::ClientTls> tls = tls_();
+    if (!tls.ok()) return OnClosed(replica, tls.status());
+    origin.tls = *std::move(tls);
+  }
   replica.channel =
       network_.Dial(std::move(origin), "/", std::move(headers), {}, std::move(handlers));
 }
@@ -84,6 +89,7 @@ void StatReporter::Dial(Replica& replica) {
 void StatReporter::OnOpen(Replica& replica) {
   const bool first = connected() == 0;
   replica.open = true;
+  replica.complained = false;
   replica.backoff.Reset();
   log_.Info("autoscaler_connected", {{"replica", replica.name}});
   // A replica that comes up must learn at once of what is waited for.
@@ -109,6 +115,11 @@ void StatReporter::OnClosed(Replica& replica, const absl::Status& why) {
                {"why", std::string_view(why.message().data(), why.message().size())}});
   }
   const bool was_open = std::exchange(replica.open, false);
+  if (!was_open && !std::exchange(replica.complained, true)) {
+    log_.Warn("autoscaler_unreachable",
+              {{"replica", replica.name},
+               {"why", std::string_view(why.message().data(), why.message().size())}});
+  }
   replica.redial = network_.loop().At(network_.loop().now() + replica.backoff.Next(random_),
                                       [this, &replica] { Dial(replica); });
   if (was_open && connected() == 0 && on_connected_) on_connected_(false);

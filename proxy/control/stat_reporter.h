@@ -55,7 +55,7 @@ class StatReporter {
   /// Asks the shards for their samples; calls `done` on the control thread.
   using Gather = absl::AnyInvocable<void(Gathered done)>;
   using TokenSource = absl::AnyInvocable<std::string()>;
-  using TlsSource = absl::AnyInvocable<control::ClientTls()>;
+  using TlsSource = absl::AnyInvocable<absl::StatusOr<control::ClientTls>()>;
 
   /// `proxy` names this proxy in each report.
   StatReporter(control::Network& network, obs::Log& log, std::string proxy, uint64_t seed,

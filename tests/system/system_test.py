@@ -299,8 +299,13 @@ class ReportsOverTls(unittest.TestCase):
             cluster.routed(["secret"])
             self.assertEqual(run(Connection(cluster.proxy_port).request("secret.default")).status, 200)
             self.certify("autoscaler", "second")
-            wait_until(lambda: "intake_tls_renewed" in cluster.autoscaler.tail(), 20, "the renewal is not taken up")
-            wait_until(lambda: cluster.metric("rouse_proxy_autoscalers_connected") == 1, 10, "no connection after it")
+            wait_until(lambda: self.certificate_of(cluster.report_port) == self.folder.joinpath("autoscaler.crt").read_text(),
+                       20, "new connections do not get the new certificate")
+            self.assertEqual(cluster.metric("rouse_proxy_autoscalers_connected"), 1)
+
+    @staticmethod
+    def certificate_of(port):
+        return ssl.get_server_certificate(("127.0.0.1", port), timeout=5)
 
     def test_a_proxy_without_a_certificate_is_refused(self):
         with self.cluster() as cluster:

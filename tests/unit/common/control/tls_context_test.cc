@@ -1,5 +1,7 @@
 #include "common/control/tls_context.h"
 
+#include <algorithm>
+
 #include <catch2/catch.hpp>
 
 #include "tests/support/control/on_loopback.h"
@@ -47,6 +49,36 @@ TEST_CASE("a call over TLS is answered when the authority and the name are right
   Recorder by_other_name;
   secure.Call(tls, by_other_name);
   CHECK(by_other_name.end.ok());
+}
+
+TEST_CASE("a listener takes over new certificates, and keeps the old one where they are no good") {
+  Secure secure;
+  absl::StatusOr<ServerTls> given = ServerTls{kServerCertificate, kServerKey, ""};
+  ListenOptions options;
+  options.tls = *given;
+  options.tls_again = [&given] { return given; };
+  options.tls_again_after = Duration::zero();
+  secure.listener = secure.Listen(secure.service, options);
+  const auto end = [&secure] {
+    ClientTls tls;
+    tls.ca_pem = kTestAuthority;
+    Recorder call;
+    secure.Call(tls, call);
+    return call.end;
+  };
+  CHECK(end().ok());
+  given = ServerTls{kClientCertificate, kClientKey, ""};  // of another name
+  CHECK_FALSE(end().ok());
+  given = ServerTls{kServerCertificate, kServerKey, ""};
+  CHECK(end().ok());
+  given = ServerTls{kServerCertificate, kClientKey, ""};
+  CHECK(end().ok());
+  given = absl::NotFoundError("no file");
+  CHECK(end().ok());
+  CHECK(
+      std::count_if(secure.log_lines.begin(), secure.log_lines.end(), [](const std::string& line) {
+        return line.find("certificate_refused") != std::string::npos;
+      }) == 2);
 }
 
 TEST_CASE("a server that cannot prove its name is not spoken to") {

@@ -1,10 +1,14 @@
 #include "proxy/control/stat_reporter.h"
 
+#include <algorithm>
+
 #include <catch2/catch.hpp>
 
 #include "common/wire/stat_codec.h"
+#include "tests/support/control/on_loopback.h"
 #include "tests/support/control/sim_clock.h"
 #include "tests/support/control/sim_network.h"
+#include "tests/support/control/test_certificates.h"
 
 namespace rouse::proxy {
 namespace {
@@ -17,10 +21,12 @@ const ObjectKey kHello{"default", "hello"};
 /// One autoscaler replica: keeps every report that reaches it.
 class Autoscaler final : public control::HttpService {
  public:
-  Autoscaler(control::SimNetwork& network, const std::string& host, uint16_t port) {
+  Autoscaler(control::Network& network, const std::string& host, uint16_t port,
+             std::optional<control::ServerTls> tls = std::nullopt) {
     control::ListenOptions options;
     options.host = host;
     options.port = port;
+    options.tls = std::move(tls);
     auto listening = network.Listen(options, *this);
     REQUIRE(listening.ok());
     listener_ = *std::move(listening);
@@ -46,6 +52,8 @@ class Autoscaler final : public control::HttpService {
     handlers.on_close = [](const absl::Status&) {};
     set_handlers(std::move(handlers));
   }
+
+  [[nodiscard]] uint16_t port() const { return listener_->port(); }
 
   std::vector<wire::Report> reports;
   std::vector<std::string> tokens;
@@ -173,6 +181,45 @@ TEST_CASE(
   bench.network.RunFor(seconds(3));
   CHECK(bench.reporter.connected() == 0);
   CHECK_FALSE(bench.reporter.configured());
+}
+
+control::ClientTls Trusting(const char* authority) {
+  control::ClientTls tls;
+  tls.ca_pem = authority;
+  return tls;
+}
+
+/// A replica behind TLS, on a real socket.
+struct Secured : control::OnLoopback {
+  Autoscaler autoscaler{*network, "127.0.0.1", 0,
+                        control::ServerTls{control::kServerCertificate, control::kServerKey, ""}};
+  absl::StatusOr<control::ClientTls> tls = Trusting(control::kTestAuthority);
+  StatReporter reporter{*network, log, "proxy-1", 7, [](StatReporter::Gathered done) { done({}); }};
+
+  Secured() {
+    reporter.SetTls([this] { return tls; });
+    reporter.Start();
+  }
+  void Report() { reporter.SetAutoscalers({{"127.0.0.1", autoscaler.port(), std::nullopt}}); }
+  [[nodiscard]] bool Logged(std::string_view text) const {
+    return std::any_of(log_lines.begin(), log_lines.end(), [&](const std::string& line) {
+      return line.find(text) != std::string::npos;
+    });
+  }
+};
+
+TEST_CASE("reports go by TLS to a replica whose certificate is right, and to no other") {
+  Secured secured;
+  secured.tls = Trusting(control::kOtherAuthority);
+  secured.Report();
+  REQUIRE(secured.Until([&] { return secured.Logged("autoscaler_unreachable"); }));
+  CHECK(secured.reporter.connected() == 0);
+  secured.tls = absl::NotFoundError("the file is away for a moment");
+  REQUIRE(secured.Until([&] { return secured.reporter.counters().connects >= 4; }));
+  CHECK(secured.autoscaler.tokens.empty());
+  secured.tls = Trusting(control::kTestAuthority);
+  REQUIRE(secured.Until([&] { return !secured.autoscaler.reports.empty(); }));
+  CHECK(secured.reporter.connected() == 1);
 }
 
 }  // namespace
