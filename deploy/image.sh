@@ -25,6 +25,9 @@ if ! buildah pull --quiet "$base" >/dev/null 2>&1; then
     cp -a /etc/apt/sources.list.d/*.sources "$root/etc/apt/sources.list.d/"
     cp -a /etc/apt/apt.conf.d/. "$root/etc/apt/apt.conf.d/"
     cp -a /usr/share/keyrings/. "$root/usr/share/keyrings/"
+    # There they are links to where this machine has the same files, which cp refuses to write over.
+    rm -rf --one-file-system "$root/etc/ssl/certs"
+    mkdir "$root/etc/ssl/certs"
     cp -aL /etc/ssl/certs/. "$root/etc/ssl/certs/"
     container=$(buildah from scratch)
     buildah add --quiet "$container" "$root" / >/dev/null
