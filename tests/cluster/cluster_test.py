@@ -3,8 +3,6 @@
 
 import asyncio
 import json
-import subprocess
-import tempfile
 import time
 import unittest
 
@@ -465,34 +463,12 @@ class Chart(unittest.TestCase):
         self.assertIn(("ServiceMonitor", "rouse"), objects)
         self.assertNotIn(("NetworkPolicy", "rouse-proxy"), objects)
 
-    def test_reports_by_tls_are_what_the_component_makes_of_the_base(self):
-        overlay = ROOT / "build/cluster/reports-tls"
-        overlay.mkdir(parents=True, exist_ok=True)
-        (overlay / "kustomization.yaml").write_text(yaml.safe_dump({
-            "resources": ["../../../deploy/base"], "components": ["../../../deploy/components/reports-tls"]}))
-        base = self.keyed(LAB.kubectl("kustomize", "--load-restrictor=LoadRestrictionsNone", overlay))
-        chart = self.render("--set", "reports.tls=true")
-        for name in ("rouse-proxy", "rouse-autoscaler"):
-            pods = [objects["Deployment", name]["spec"]["template"]["spec"] for objects in (base, chart)]
-            self.assertEqual(*[set(pod["containers"][0]["args"]) for pod in pods])
-            self.assertEqual(*[pod["volumes"] for pod in pods])
-            self.assertEqual(*[pod["containers"][0]["volumeMounts"] for pod in pods])
-
 
 class ZLast(unittest.TestCase):
     """Runs last: it takes Rouse away."""
 
     def test_the_chart_installs_and_uninstalls(self):
-        LAB.kubectl("create", "namespace", SYSTEM)
-        with tempfile.TemporaryDirectory() as directory:
-            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                            "-keyout", f"{directory}/tls.key", "-out", f"{directory}/tls.crt", "-days", "2",
-                            "-subj", "/CN=reports", "-addext", f"subjectAltName=DNS:rouse-autoscaler.{SYSTEM}.svc"],
-                           check=True, capture_output=True, timeout=30)
-            for name in ("rouse-proxy-reports", "rouse-autoscaler-reports"):
-                LAB.kubectl("create", "secret", "generic", name, f"--namespace={SYSTEM}", "--type=kubernetes.io/tls",
-                            f"--from-file={directory}/tls.key", f"--from-file={directory}/tls.crt",
-                            f"--from-file=ca.crt={directory}/tls.crt")
+        LAB.certify_reports()
         LAB.helm("install", *Chart.PLACE, "--set", "reports.tls=true")
         LAB.settled("rouse-proxy")
         LAB.settled("rouse-autoscaler")

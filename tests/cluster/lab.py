@@ -208,6 +208,18 @@ class Lab:
     def kubectl(self, *arguments):
         return self.run(TOOLS / "kube", "kubectl", *arguments)
 
+    def certify_reports(self):
+        """The namespace, with the Secrets for reports over mutual TLS: one certificate, its own authority, for both."""
+        self.kubectl("create", "namespace", SYSTEM)
+        with tempfile.TemporaryDirectory() as directory:
+            self.run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                     "-keyout", f"{directory}/tls.key", "-out", f"{directory}/tls.crt", "-days", "2",
+                     "-subj", "/CN=reports", "-addext", f"subjectAltName=DNS:rouse-autoscaler.{SYSTEM}.svc")
+            for name in ("rouse-proxy-reports", "rouse-autoscaler-reports"):
+                self.kubectl("create", "secret", "generic", name, f"--namespace={SYSTEM}", "--type=kubernetes.io/tls",
+                             f"--from-file={directory}/tls.key", f"--from-file={directory}/tls.crt",
+                             f"--from-file=ca.crt={directory}/tls.crt")
+
     def helm(self, *arguments):
         return self.run(TOOLS / "helm", *arguments)
 
