@@ -35,16 +35,10 @@ IntakeAuth NewAuth(const IntakeConfig& intake, TokenReviews& reviews) {
 
 absl::StatusOr<control::ServerTls> ReadTls(const IntakeConfig& intake) {
   control::ServerTls tls;
-  const std::pair<const std::string&, std::string&> files[] = {
-      {intake.tls_certificate, tls.certificate_pem},
-      {intake.tls_key, tls.key_pem},
-      {intake.tls_client_ca, tls.client_ca_pem}};
-  for (const auto& [file, into] : files) {
-    if (file.empty()) continue;
-    absl::StatusOr<std::string> text = k8s::ReadSmallFile(file);
-    if (!text.ok()) return text.status();
-    into = *std::move(text);
-  }
+  absl::Status read = k8s::ReadSmallFiles({{intake.tls_certificate, tls.certificate_pem},
+                                           {intake.tls_key, tls.key_pem},
+                                           {intake.tls_client_ca, tls.client_ca_pem}});
+  if (!read.ok()) return read;
   return tls;
 }
 

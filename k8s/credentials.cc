@@ -30,6 +30,16 @@ absl::StatusOr<std::string> ReadSmallFile(const std::string& path) {
   return text;
 }
 
+absl::Status ReadSmallFiles(std::initializer_list<FileInto> files) {
+  for (const auto& [path, into] : files) {
+    if (path.empty()) continue;
+    absl::StatusOr<std::string> text = ReadSmallFile(std::string(path));
+    if (!text.ok()) return text.status();
+    into = *std::move(text);
+  }
+  return absl::OkStatus();
+}
+
 std::optional<std::string> ReadEnvironment(const std::string& name) {
   const char* value = std::getenv(name.c_str());
   if (value == nullptr) return std::nullopt;

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,6 +28,12 @@ inline constexpr size_t credential_file_bytes_max = 1 << 20;
 /// Reads a whole file; tests hand in another.
 using FileReader = std::function<absl::StatusOr<std::string>(const std::string& path)>;
 [[nodiscard]] absl::StatusOr<std::string> ReadSmallFile(const std::string& path);
+struct FileInto {
+  std::string_view path;  ///< empty: `text` stays as it is
+  std::string& text;
+};
+/// ReadSmallFile of each.
+[[nodiscard]] absl::Status ReadSmallFiles(std::initializer_list<FileInto> files);
 
 /// Reads an environment variable; nullopt where unset.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;

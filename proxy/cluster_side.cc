@@ -47,16 +47,10 @@ std::vector<AllowedHost> AllowedHosts(const std::vector<std::string>& texts) {
 /// Read anew, since certificates are renewed under us.
 absl::StatusOr<control::ClientTls> ReportTls(const ClusterConfig& config) {
   control::ClientTls tls;
-  const std::pair<const std::string&, std::string&> files[] = {
-      {config.autoscaler_ca, tls.ca_pem},
-      {config.autoscaler_certificate, tls.certificate_pem},
-      {config.autoscaler_key, tls.key_pem}};
-  for (const auto& [file, into] : files) {
-    if (file.empty()) continue;
-    absl::StatusOr<std::string> text = k8s::ReadSmallFile(file);
-    if (!text.ok()) return text.status();
-    into = *std::move(text);
-  }
+  absl::Status read = k8s::ReadSmallFiles({{config.autoscaler_ca, tls.ca_pem},
+                                           {config.autoscaler_certificate, tls.certificate_pem},
+                                           {config.autoscaler_key, tls.key_pem}});
+  if (!read.ok()) return read;
   tls.server_name = config.autoscaler_server_name;
   const std::optional<ObjectKey> service = ObjectKey::Parse(config.autoscaler_service);
   if (tls.server_name.empty() && service) {
@@ -113,16 +107,10 @@ namespace {
 /// What stands in the files of upstream-ca, upstream-certificate and upstream-key.
 absl::StatusOr<net::TlsClientPolicy> UpstreamTls(const ClusterConfig& cluster) {
   net::TlsClientPolicy policy;
-  const std::pair<const std::string&, std::string&> files[] = {
-      {cluster.upstream_ca, policy.ca_pem},
-      {cluster.upstream_certificate, policy.certificate_pem},
-      {cluster.upstream_key, policy.key_pem}};
-  for (const auto& [file, into] : files) {
-    if (file.empty()) continue;
-    absl::StatusOr<std::string> text = k8s::ReadSmallFile(file);
-    if (!text.ok()) return text.status();
-    into = *std::move(text);
-  }
+  absl::Status read = k8s::ReadSmallFiles({{cluster.upstream_ca, policy.ca_pem},
+                                           {cluster.upstream_certificate, policy.certificate_pem},
+                                           {cluster.upstream_key, policy.key_pem}});
+  if (!read.ok()) return read;
   // Once without a workload: what is wrong with the files is said at start.
   policy.names = {"rouse.dev"};
   if (const auto made = net::TlsClientContext::Make(policy); !made.ok()) return made.status();

@@ -132,10 +132,16 @@ TEST_CASE("small files are read whole, large ones and missing ones refused") {
   const std::string path = (folder / "file").string();
   std::ofstream(path) << "a\nb";
   CHECK(*ReadSmallFile(path) == "a\nb");
+  std::string text;
+  std::string untouched = "as it was";
+  CHECK(ReadSmallFiles({{path, text}, {"", untouched}}).ok());
+  CHECK(text == "a\nb");
+  CHECK(untouched == "as it was");
   std::ofstream(path) << std::string(credential_file_bytes_max + 1, 'x');
   CHECK(absl::IsResourceExhausted(ReadSmallFile(path).status()));
   std::filesystem::remove_all(folder);
   CHECK(absl::IsNotFound(ReadSmallFile(path).status()));
+  CHECK(absl::IsNotFound(ReadSmallFiles({{path, text}})));
 }
 
 }  // namespace
