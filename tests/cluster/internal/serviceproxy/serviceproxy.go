@@ -134,6 +134,7 @@ func (p *proxy) relay(client *net.TCPConn, port port) {
 	defer client.Close()
 	backend, err := p.dial(port)
 	if err != nil {
+		log.Printf("service %s/%s: connection reset: %v", port.namespace, port.service, err)
 		_ = client.SetLinger(0) // so that Close resets
 		return
 	}
