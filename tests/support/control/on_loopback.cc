@@ -1,5 +1,6 @@
 #include "tests/support/control/on_loopback.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -38,6 +39,13 @@ bool OnLoopback::Until(absl::FunctionRef<bool()> done, Duration most) {
 
 void OnLoopback::For(Duration time) {
   network->RunUntil([] { return false; }, time);
+}
+
+size_t OnLoopback::Logged(std::string_view text) {
+  log.Flush();  // lines are written by a thread of the log's own
+  return static_cast<size_t>(
+      std::count_if(log_lines.begin(), log_lines.end(),
+                    [&](const std::string& line) { return line.find(text) != std::string::npos; }));
 }
 
 std::unique_ptr<HttpListener> OnLoopback::Listen(HttpService& service, ListenOptions options) {

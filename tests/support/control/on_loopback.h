@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -30,6 +31,8 @@ struct OnLoopback {
   bool Until(absl::FunctionRef<bool()> done, Duration most = kPatience);
   /// Runs the loop for `time`.
   void For(Duration time);
+  /// How many lines of the log have `text` in them, so far.
+  [[nodiscard]] size_t Logged(std::string_view text);
   std::unique_ptr<HttpListener> Listen(HttpService& service, ListenOptions options = {});
   [[nodiscard]] static Origin At(uint16_t port);
 };
