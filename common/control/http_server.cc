@@ -72,7 +72,7 @@ absl::StatusOr<std::unique_ptr<HttpListener>> ListenHttp(AsioLoop& loop, obs::Lo
                                                          ListenOptions options,
                                                          HttpService& service) {
   auto listener = std::make_unique<RealHttpListener>(loop, log, std::move(options), service);
-  const absl::Status opened = listener->Open();
+  absl::Status opened = listener->Open();
   if (!opened.ok()) return opened;
   return listener;
 }

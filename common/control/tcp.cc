@@ -428,7 +428,7 @@ absl::StatusOr<std::unique_ptr<Accepting>> Accept(AsioLoop& loop, obs::Log& log,
                                                   OnAccepted on_accepted) {
   auto state =
       std::make_shared<AcceptState>(loop, log, options, std::move(tls), std::move(on_accepted));
-  const absl::Status opened = state->Open(options.host, options.port);
+  absl::Status opened = state->Open(options.host, options.port);
   if (!opened.ok()) return opened;
   state->Next();
   return std::make_unique<AcceptHandle>(std::move(state));
