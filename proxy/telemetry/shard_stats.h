@@ -114,7 +114,7 @@ struct ShardStats {
   void AddTo(obs::MetricPage& page) const;
 };
 
-/// A row of the table of metrics (docs/metrics.md).
+/// A row of the table of metrics (deploy/docs/metrics.md).
 struct MetricRow {
   std::string_view name;
   std::string_view kind;

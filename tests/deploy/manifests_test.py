@@ -39,13 +39,13 @@ def arguments(name):
 
 
 def default_of(page, option):
-    """A row of docs/options.md or docs/annotations.md, which are compared with the programs."""
+    """A row of deploy/docs/options.md or annotations.md, which are compared with the programs."""
     name, _, section = page.partition("#")
-    text = (ROOT / "docs" / name).read_text().split(f"\n## {section}\n", 1)[-1]
+    text = (ROOT / "deploy/docs" / name).read_text().split(f"\n## {section}\n", 1)[-1]
     for line in text.splitlines():
         if line.startswith(f"| `{option}` |"):
             return [cell.strip(" `") for cell in line.split("|")[1:-1]]
-    raise AssertionError(f"{option} is not in docs/{page}")
+    raise AssertionError(f"{option} is not in deploy/docs/{page}")
 
 
 class Base(unittest.TestCase):

@@ -1,5 +1,6 @@
-// The pages of docs/ against the sources: each table between `<!-- NAME -->` and `<!-- end -->` is
-// what the program has. What the pages should be is written to build/docs, from where it is copied.
+// The pages of deploy/docs/ against the sources: each table between `<!-- NAME -->` and
+// `<!-- end -->` is what the program has. What the pages should be is written to build/docs, from
+// where it is copied.
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -94,12 +95,12 @@ TEST_CASE("every table of docs is what the programs have, and each has its page"
   std::multiset<std::string> used;
   const fs::path fresh = "build/docs";
   fs::create_directories(fresh);
-  for (const auto& entry : fs::directory_iterator("docs")) {
+  for (const auto& entry : fs::directory_iterator("deploy/docs")) {
     if (entry.path().extension() != ".md") continue;
     const std::string page = Read(entry.path());
     const std::string filled = Filled(page, used);
     std::ofstream(fresh / entry.path().filename()) << filled;
-    INFO(entry.path() << " differs from the sources: cp build/docs/*.md docs/");
+    INFO(entry.path() << " differs from the sources: cp build/docs/*.md deploy/docs/");
     CHECK((page == filled));
   }
   for (const auto& [name, table] : Tables()) {
@@ -152,7 +153,7 @@ TEST_CASE("each test that shows a client's duty exists") {
 }
 
 TEST_CASE("troubleshooting has a line for every error code") {
-  const std::string page = Read("docs/troubleshooting.md");
+  const std::string page = Read("deploy/docs/troubleshooting.md");
   for (size_t i = 1; i < kErrorKinds; ++i) {
     const std::string cell = "| `" + std::string(CodeOf(static_cast<ErrorKind>(i))) + "` | ";
     INFO(cell);
