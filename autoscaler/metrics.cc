@@ -32,6 +32,7 @@ enum class M : uint8_t {
   kWakes,
   kSets,
   kConflicts,
+  kSettling,
   kWakeSent,
   kWakeWritten,
   kLeading,
@@ -69,6 +70,8 @@ constexpr std::array<Row, kRows> kTable{{
     {ROUSE_METRIC("wakes_total"), "outcome", "Wakes from zero, by what became of them."},
     {ROUSE_METRIC("scale_writes_total"), "outcome", "Other writes, by what became of them."},
     {ROUSE_METRIC("scale_conflicts_total"), "", "Writes that the API refused for an old version."},
+    {ROUSE_METRIC("settling_targets"), "",
+     "Targets whose version is read again within 6 s; a wake before that may cost a read more."},
     {ROUSE_METRIC("wake_sent_seconds"), "", "Decision to wake -> patch handed to the client."},
     {ROUSE_METRIC("wake_written_seconds"), "", "Decision to wake -> the API's answer."},
     {ROUSE_METRIC("leading"), "", "1 while this replica holds the lease."},
@@ -137,6 +140,7 @@ void AddScaling(const ScaleLoop& loop, const ScaleWriter& writer, Rows& rows) {
     rows.Count(M::kSets, written.sets[i], labels);
   }
   rows.Count(M::kConflicts, written.conflicts);
+  rows.Set(M::kSettling, static_cast<double>(writer.settling()));
   rows.Time(M::kWakeSent, written.wake_sent);
   rows.Time(M::kWakeWritten, written.wake_written);
 }

@@ -196,6 +196,9 @@ void ScaleLoop::OnWorkload(WorkloadSpec spec) {
   }
   for (const ObjectKey& sharer : spec.sharers) sharers_[sharer] = spec.key;
   writer_.Declare(spec.key, spec.target);
+  // What is new has a controller that is about to write its status. What was there before us is at
+  // rest, and may be thousands.
+  if (added && synced_) writer_.Settle(spec.key);
   entry->spec = std::move(spec);
   Activate(*entry);
   if (!added) Evaluate(*entry);

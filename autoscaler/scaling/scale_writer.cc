@@ -1,5 +1,6 @@
 #include "autoscaler/scaling/scale_writer.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -13,8 +14,8 @@ namespace {
 
 constexpr TimePoint kNeverSeen = TimePoint::min();
 
-/// After the write of a zero, the object's status changes a few times more; these readings find its
-/// rest.
+/// After the write of a zero, and when it is new, the object's status changes a few times more;
+/// these readings find its rest.
 constexpr std::array<Duration, 2> kSettleAfter = {std::chrono::seconds(1), std::chrono::seconds(5)};
 
 /// A custom resource without the field that its `scale` maps to answers 500 and names the field.
@@ -360,6 +361,12 @@ std::optional<ScaleWriter::Known> ScaleWriter::known(const ObjectKey& workload) 
   const auto found = targets_.find(workload);
   if (found == targets_.end() || found->second->seen_at == kNeverSeen) return std::nullopt;
   return Known{found->second->replicas, found->second->seen_at};
+}
+
+size_t ScaleWriter::settling() const {
+  return static_cast<size_t>(std::count_if(targets_.begin(), targets_.end(), [](const auto& each) {
+    return each.second->settle_timer != 0;
+  }));
 }
 
 const absl::Status& ScaleWriter::problem(const ObjectKey& workload) const {

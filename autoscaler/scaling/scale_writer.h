@@ -97,8 +97,8 @@ class ScaleWriter {
   void Keep(const ObjectKey& workload);
   /// Reads the count again soon.
   void Refresh(const ObjectKey& workload);
-  /// The workload has gone to zero: learn the version that it comes to rest at, so that the next
-  /// wake is one patch without a read.
+  /// The workload has gone to zero, or is new: learn the version that it comes to rest at, so that
+  /// the next wake is one patch without a read.
   void Settle(const ObjectKey& workload);
 
   struct Known {
@@ -106,6 +106,8 @@ class ScaleWriter {
     TimePoint seen_at;
   };
   [[nodiscard]] std::optional<Known> known(const ObjectKey& workload) const;
+  /// Targets that have been told to Settle and are to be read again.
+  [[nodiscard]] size_t settling() const;
   /// Why the target cannot be written, as of the last answer; OK where it can.
   [[nodiscard]] const absl::Status& problem(const ObjectKey& workload) const;
   [[nodiscard]] const WriterCounters& counters() const { return counters_; }

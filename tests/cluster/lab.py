@@ -363,7 +363,7 @@ class Lab:
 
     def quiet(self, *names, ours=True, seconds=60):
         """Waits until nothing is left to be done for Deployments that are new: their controller has seen them, and
-        every autoscaler has read their counts (unless they are not `ours`)."""
+        every autoscaler has read their counts, in the version at which they rest (unless they are not `ours`)."""
         def done():
             seen = {item["metadata"]["name"] for item in self.api.items("Deployment", "default")
                     if item.get("status", {}).get("observedGeneration") == item["metadata"]["generation"]}
@@ -375,7 +375,8 @@ class Lab:
 
     def has_read(self, autoscaler, names):
         lines = set(self.page(autoscaler).splitlines())
-        return all(f'rouse_autoscaler_spec_replicas{{workload="default/{name}"}} 0' in lines for name in names)
+        return "rouse_autoscaler_settling_targets 0" in lines and all(
+            f'rouse_autoscaler_spec_replicas{{workload="default/{name}"}} 0' in lines for name in names)
 
     def replicas(self, name, namespace="default", kind="Deployment"):
         return self.api.get(kind, namespace, name)["spec"].get("replicas", 0)

@@ -165,6 +165,27 @@ TEST_CASE("a wake is written at once, not at the next tick") {
   CHECK(world.a().journal.Json().find("written 0 -> 1") != std::string::npos);
 }
 
+TEST_CASE("a new workload's version is known once its controller has written its status") {
+  World world(0);
+  world.scales.Set("new", 0);
+  const ObjectKey key{"ns", "new"};
+  world.a().scale_loop.OnWorkload({.key = key, .policy = TestPolicy(), .target = {.name = "new"}});
+  world.loop.RunFor(milliseconds(100));
+  world.scales.Touch("new");
+  CHECK(world.a().writer.settling() == 1);
+  world.loop.RunFor(seconds(7));
+  CHECK(world.a().writer.settling() == 0);
+  const wire::Stat wake{.average_concurrent_requests = 1, .parked_requests = 1};
+  world.a().demand.Record("p", {.proxy = "p", .stats = {{key, wake}}}, world.loop.now(),
+                          [&](const ObjectKey& to, const wire::Stat& stat) {
+                            world.a().scale_loop.OnDemand(to, stat);
+                          });
+  world.loop.RunFor(milliseconds(100));
+  CHECK(world.scales.objects["new"].replicas == 1);
+  CHECK(world.a().api.wake_reads == 0);
+  CHECK(world.a().api.patches == 1);
+}
+
 TEST_CASE("a workload sleeps, wakes, follows its load, and sleeps again") {
   World world(0);
   world.Run(5, 0);
