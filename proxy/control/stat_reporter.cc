@@ -34,7 +34,7 @@ StatReporter::~StatReporter() {
 }
 
 void StatReporter::Start() {
-  started_ = network_.loop().now();
+  started_ = gathered_at_ = network_.loop().now();
   next_tick_ = started_ + limits_.period;
   timer_ = network_.loop().At(next_tick_, [this] { Tick(); });
 }
@@ -146,13 +146,16 @@ void StatReporter::Tick() {
   const TimePoint now = network_.loop().now();
   next_tick_ = std::max(next_tick_ + limits_.period, now);
   timer_ = network_.loop().At(next_tick_, [this] { Tick(); });
-  if (replicas_.empty()) return;  // nobody to tell
-  gather_([this, alive = std::weak_ptr<bool>(alive_)](const std::vector<WorkloadDemand>& demand) {
-    if (alive.lock()) Report(demand);
-  });
+  if (replicas_.empty()) return woken_.clear();  // nobody to tell, nor has anybody been told
+  // What was counted while there was nobody to tell is told as a rate too.
+  const Duration span = std::max(limits_.period, now - std::exchange(gathered_at_, now));
+  gather_(
+      [this, span, alive = std::weak_ptr<bool>(alive_)](const std::vector<WorkloadDemand>& demand) {
+        if (alive.lock()) Report(demand, span);
+      });
 }
 
-void StatReporter::Report(const std::vector<WorkloadDemand>& demand) {
+void StatReporter::Report(const std::vector<WorkloadDemand>& demand, Duration span) {
   const auto woken = std::exchange(woken_, {});
   wire::Report report;
   report.proxy = proxy_;
@@ -163,7 +166,7 @@ void StatReporter::Report(const std::vector<WorkloadDemand>& demand) {
     for (auto& [name, replica] : replicas_) SendTo(*replica, message);
     report.stats.clear();
   };
-  const double seconds = std::chrono::duration<double>(limits_.period).count();
+  const double seconds = std::chrono::duration<double>(span).count();
   for (const WorkloadDemand& one : demand) {
     const auto wakes = woken.find(one.workload);
     const double told = wakes == woken.end() ? 0 : wakes->second;

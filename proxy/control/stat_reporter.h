@@ -33,12 +33,12 @@ struct ReporterLimits {
   size_t replicas_max = 16;
 };
 
-/// Demand of one workload at this proxy over one period, over all shards.
+/// Demand of one workload at this proxy since it was gathered last, over all shards.
 struct WorkloadDemand {
   ObjectKey workload;
   double average_concurrency = 0;
-  double request_count = 0;  ///< in the period
-  double parked = 0;         ///< at its end
+  double request_count = 0;
+  double parked = 0;  ///< at its end
 };
 
 struct ReporterCounters {
@@ -88,7 +88,7 @@ class StatReporter {
   void OnOpen(Replica& replica);
   void OnClosed(Replica& replica, const absl::Status& why);
   void Tick();
-  void Report(const std::vector<WorkloadDemand>& demand);
+  void Report(const std::vector<WorkloadDemand>& demand, Duration span);
   void SendTo(Replica& replica, const std::string& message);
 
   control::Network& network_;
@@ -106,6 +106,7 @@ class StatReporter {
   control::TimerId timer_ = 0;
   TimePoint next_tick_{};
   TimePoint started_{};
+  TimePoint gathered_at_{};
   absl::AnyInvocable<void(bool)> on_connected_;
   ReporterCounters counters_;
 };

@@ -135,6 +135,24 @@ TEST_CASE("what a wake has already told is not told again in the next report") {
 }
 
 TEST_CASE(
+    "the first report after a time without replicas is of a second too, and takes nothing off") {
+  Bench bench;
+  Autoscaler a(bench.network, "10.0.0.1", 1);
+  bench.reporter.Start();
+  for (int i = 0; i < 5; ++i) bench.reporter.Wake(kHello);
+  bench.network.RunFor(milliseconds(9500));
+  bench.demand = {{kHello, 2.5, 1000, 3}};  // of ten seconds
+  bench.ReportTo({1});
+  bench.network.RunFor(seconds(1));
+  REQUIRE(a.reports.back().stats.size() == 1);
+  CHECK(a.reports.back().stats[0].stat.request_count == Approx(100));
+  CHECK(a.reports.back().stats[0].stat.average_concurrent_requests == Approx(2.5));
+  bench.demand = {{kHello, 2.5, 90, 3}};
+  bench.network.RunFor(seconds(1));
+  CHECK(a.reports.back().stats[0].stat.request_count == Approx(90));
+}
+
+TEST_CASE(
     "a replica that comes late learns at once of what is waited for, until endpoints are known") {
   Bench bench;
   bench.reporter.Start();
