@@ -120,14 +120,15 @@ net::Task<void> Exchange::Dial(const Slot& slot, Error& failure) {
     upstream_ = co_await context_.pool.JoinDial(endpoint, by);
     if (upstream_) co_return;
     if (context_.shard.now() >= by) {
-      failure = {ErrorKind::kConnectTimeout, Side::kUpstream, true, "no stream was free"};
+      failure = Judge({ErrorKind::kConnectTimeout, Side::kUpstream, true, "no stream was free"});
       co_return;
     }
   }
   if (!context_.pool.TakePlace(endpoint)) {
     const bool place = co_await WaitForPlace(endpoint, by);
     if (!place) {
-      failure = {ErrorKind::kConnectTimeout, Side::kUpstream, true, "no connection was free"};
+      failure =
+          Judge({ErrorKind::kConnectTimeout, Side::kUpstream, true, "no connection was free"});
       co_return;
     }
   }

@@ -218,6 +218,21 @@ TEST_CASE("a pod that does not settle in time is not dialled by everyone who wai
   CHECK(rig.upstream().connections() <= 10);  // a few attempts each, all of them together
 }
 
+TEST_CASE("a request whose deadline passes while it waits for another one's dial is told so") {
+  H2Rig rig;
+  rig.view().workloads.front().protocol = UpstreamProtocol::kHttp2;
+  rig.Publish();
+  rig.upstream().Hold();  // it takes the connection, and settles nothing
+  H2Wire& wire = rig.Dial();
+  wire.Headers(1, H2Get(), true);
+  REQUIRE(rig.RunUntil([&] { return rig.upstream().connections() == 1; }));
+  wire.Headers(3, H2Get("/", {{"x-request-timeout", "30ms"}}), true);
+  const H2Answer& late = rig.Wait(wire, 3);
+  CHECK(late.status == 504);
+  CHECK(late.Field("x-rouse-error") == "deadline_exceeded");
+  CHECK(rig.upstream().connections() == 1);
+}
+
 TEST_CASE("a burst dials as many connections as it needs at once") {
   H2Rig rig;
   H2Origin& pod = rig.UsePod({});
