@@ -115,8 +115,8 @@ net::Task<void> Exchange::Dial(const Slot& slot, Error& failure) {
   LocalEndpoint& endpoint = slot.endpoint();
   const TimePoint by = std::min(deadlines_.exchange,
                                 Later(context_.shard.now(), context_.options.dial.connect_timeout));
-  const UpstreamProtocol protocol = ProtocolFor(*endpoint.spec);
-  if (protocol == endpoint.spec->protocol && context_.pool.dialling(endpoint)) {
+  const bool any = ProtocolFor(*endpoint.spec) == endpoint.spec->protocol;
+  if (any && context_.pool.dialling(endpoint)) {
     upstream_ = co_await context_.pool.JoinDial(endpoint, by);
     if (upstream_) co_return;
     if (context_.shard.now() >= by) {
@@ -134,6 +134,7 @@ net::Task<void> Exchange::Dial(const Slot& slot, Error& failure) {
   }
   const EndpointSetPtr set = endpoint.set;  // keeps `spec` while we dial
   const Endpoint& spec = *endpoint.spec;
+  const UpstreamProtocol protocol = ProtocolFor(spec);
   context_.stats.dials.Add();
   Result<std::unique_ptr<http::ClientConnection>> wire =
       co_await proxy::Dial(context_.shard, spec, protocol, context_.options.dial, by);
@@ -146,7 +147,7 @@ net::Task<void> Exchange::Dial(const Slot& slot, Error& failure) {
   }
   context_.admission.Connected(slot);
   if (protocol == UpstreamProtocol::kAgreed) endpoint.agreed_http1 = !(*wire)->multiplexes();
-  upstream_ = context_.pool.Add(endpoint, std::move(*wire));
+  upstream_ = context_.pool.Add(endpoint, spec.tls, std::move(*wire));
 }
 
 /// An upgrade goes by HTTP/1 where the pod leaves us the choice: by HTTP/2 few servers take it.

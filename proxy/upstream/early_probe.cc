@@ -86,13 +86,15 @@ net::Task<bool> EarlyProbe::Try(uint32_t place, EndpointRef endpoint) {
   const std::shared_ptr<EndpointSlots> held = endpoint->counted ? endpoint->shared : nullptr;
   if (held != nullptr && !held->TryTake(endpoint->set->policy.concurrency_limit)) co_return false;
   stats_.probes.Add();
+  const net::TlsClientPtr tls = endpoint->spec->tls;
   Answer answer = co_await Ask(*endpoint->spec);
   if (held != nullptr) held->Release();
 
   const bool still_starting = Wanted(place, *endpoint);
   if (answer.ready && still_starting) {
     stats_.probes_ready.Add();
-    const bool usable = answer.connection != nullptr && wires_.on_probe_connection;
+    const bool usable =
+        answer.connection != nullptr && endpoint->spec->tls == tls && wires_.on_probe_connection;
     if (usable) wires_.on_probe_connection(endpoint, std::move(answer.connection));
     wires_.on_ready(place, endpoint->key());
   } else if (held != nullptr && wires_.on_slot_freed) {

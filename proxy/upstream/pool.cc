@@ -120,14 +120,15 @@ Pool::Lease Pool::TakeShared(Connections& home) {
   return {};
 }
 
-Pool::Lease Pool::Add(LocalEndpoint& endpoint, std::unique_ptr<http::ClientConnection> wire) {
-  Connection& connection = NewConnection(endpoint, std::move(wire));
+Pool::Lease Pool::Add(LocalEndpoint& endpoint, const net::TlsClientPtr& tls,
+                      std::unique_ptr<http::ClientConnection> wire) {
+  Connection& connection = NewConnection(endpoint, tls, std::move(wire));
   connection.leases = 1;
   return Lease(this, &connection, &connection.wire->Open());
 }
 
 void Pool::AddIdle(LocalEndpoint& endpoint, std::unique_ptr<http::ClientConnection> wire) {
-  MakeIdle(NewConnection(endpoint, std::move(wire)));
+  MakeIdle(NewConnection(endpoint, endpoint.spec->tls, std::move(wire)));
 }
 
 std::unique_ptr<http::CarriedConnection> Pool::Detach(LocalEndpoint& endpoint) {
@@ -164,14 +165,14 @@ Pool::Connections& Pool::ConnectionsOf(LocalEndpoint& endpoint) {
   return *endpoints_.back();
 }
 
-Pool::Connection& Pool::NewConnection(LocalEndpoint& endpoint,
+Pool::Connection& Pool::NewConnection(LocalEndpoint& endpoint, const net::TlsClientPtr& tls,
                                       std::unique_ptr<http::ClientConnection> wire) {
   Connections& home = ConnectionsOf(endpoint);
   auto* const connection = std::make_unique<Connection>().release();
   connection->pool = this;
   connection->home = &home;
   connection->wire = std::move(wire);
-  connection->identity = endpoint.spec->tls.get();
+  connection->identity = tls.get();
   connection->shares = connection->wire->multiplexes();
   if (connection->shares) ++home.sharing;
   DialEnded(home);

@@ -81,8 +81,10 @@ class Pool {
 
   /// The connection used last, or one with room for another stream; else an empty lease.
   [[nodiscard]] Lease TakeIdle(LocalEndpoint& endpoint);
-  /// Takes a fresh connection in, and its first stream out.
-  [[nodiscard]] Lease Add(LocalEndpoint& endpoint, std::unique_ptr<http::ClientConnection> wire);
+  /// Takes a fresh connection in, and its first stream out. `tls`: by which rules it was dialled;
+  /// where the endpoint has others by now, that stream stays its only one.
+  [[nodiscard]] Lease Add(LocalEndpoint& endpoint, const net::TlsClientPtr& tls,
+                          std::unique_ptr<http::ClientConnection> wire);
   /// As Add, for a connection that nobody wants yet (an early probe's).
   void AddIdle(LocalEndpoint& endpoint, std::unique_ptr<http::ClientConnection> wire);
 
@@ -123,7 +125,8 @@ class Pool {
   Connections& ConnectionsOf(LocalEndpoint& endpoint);
   [[nodiscard]] Lease TakeShared(Connections& home);
   void DialEnded(Connections& home) const;
-  Connection& NewConnection(LocalEndpoint& endpoint, std::unique_ptr<http::ClientConnection> wire);
+  Connection& NewConnection(LocalEndpoint& endpoint, const net::TlsClientPtr& tls,
+                            std::unique_ptr<http::ClientConnection> wire);
   void Returned(Connection& connection);
   void MakeIdle(Connection& connection);
   void LeaveIdle(Connection& connection);

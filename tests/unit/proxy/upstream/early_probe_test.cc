@@ -116,6 +116,17 @@ TEST_CASE("An HTTP probe asks what the kubelet would ask, and keeps the connecti
   CHECK(rig.stats.probes_ready.value == 1);
 }
 
+TEST_CASE("A connection is not kept where TLS was switched on while the probe was under way") {
+  Rig rig(ProbeSpec::Kind::kHttpGet);
+  rig.probe.Start(0, rig.endpoint);
+  REQUIRE(rig.net.RunUntil([&] { return !rig.net.accepted().empty(); }));
+  rig.spec().tls = *net::TlsClientContext::Make({.verify = false});
+  (void)rig.Answer(kOk);
+  REQUIRE(rig.net.RunUntil([&] { return rig.probe.idle(); }));
+  CHECK(rig.ready == 1);
+  CHECK(rig.kept == nullptr);
+}
+
 TEST_CASE("A pod that says 503 is asked again until it says 200") {
   Rig rig(ProbeSpec::Kind::kHttpGet);
   rig.probe.Start(0, rig.endpoint);

@@ -84,7 +84,14 @@ struct Rig {
   Pool::Lease Add(const EndpointRef& endpoint) {
     auto wire = std::make_unique<FakeConnection>(alive);
     last = wire.get();
-    return pool.Add(*endpoint, std::move(wire));
+    return pool.Add(*endpoint, endpoint->spec->tls, std::move(wire));
+  }
+  /// What a snapshot does that changes by which rules TLS is spoken.
+  void UseTls(const EndpointRef& endpoint) {
+    auto set = std::make_shared<EndpointSet>(*endpoint->set);
+    set->endpoints.front().tls = *net::TlsClientContext::Make({.verify = false});
+    endpoint->set = set;
+    endpoint->spec = &set->endpoints.front();
   }
 
   SimClock clock;
@@ -119,6 +126,18 @@ TEST_CASE("a connection of another endpoint is never given") {
   const EndpointRef other = rig.NewEndpoint();
   rig.Add(one).Release();
   CHECK_FALSE(rig.pool.TakeIdle(*other));
+}
+
+TEST_CASE("what was dialled by rules of TLS that changed meanwhile serves its request alone") {
+  Rig rig;
+  const EndpointRef endpoint = rig.NewEndpoint();
+  const net::TlsClientPtr dialled = endpoint->spec->tls;
+  rig.UseTls(endpoint);
+  rig.pool.Add(*endpoint, dialled, std::make_unique<FakeConnection>(rig.alive)).Release();
+  CHECK_FALSE(rig.pool.TakeIdle(*endpoint));
+  CHECK(rig.pool.open() == 0);
+  rig.Add(endpoint).Release();
+  CHECK(rig.pool.TakeIdle(*endpoint));
 }
 
 TEST_CASE("what cannot be used again goes, from the loop") {
