@@ -6,6 +6,8 @@
 // Limits:    kShare of all time while other work comes between two steps; without any, all of it.
 // Invariant: a waiter is in the list at most once; a step may destroy it.
 
+#include <algorithm>
+
 #include "common/base/clock.h"
 #include "common/net/shard.h"
 #include "common/net/timer_wheel.h"
@@ -19,8 +21,10 @@ class HandshakePacer final : private net::TurnEnd {
   static constexpr double kShare = 0.25;
   /// Other work so long in a turn is work, also where it began no request: bodies, say.
   static constexpr Duration kQuiet = std::chrono::microseconds(50);
-  /// The most that can be saved up.
+  /// The most that can be saved up, and that can be owed: so nobody waits longer than 100 ms for
+  /// what a step of before took, a process that was stopped in it included.
   static constexpr Duration kCreditMost = std::chrono::milliseconds(1);
+  static constexpr Duration kDebtMost = std::chrono::milliseconds(25);
 
   class Waiter {
    public:
@@ -46,7 +50,7 @@ class HandshakePacer final : private net::TurnEnd {
   /// Whether a step may run at `now`, `busy` where other work came since the last one; and what it
   /// cost.
   [[nodiscard]] bool MayRun(TimePoint now, bool busy);
-  void Spend(Duration cost) { credit_ -= cost; }
+  void Spend(Duration cost) { credit_ = std::max<Duration>(-kDebtMost, credit_ - cost); }
 
  private:
   static void OnTimer(void* self);

@@ -113,13 +113,18 @@ TEST_CASE("a busy shard's handshakes wait for their share, an idle one's do not"
   CHECK(room.order.size() == 1);
 }
 
-TEST_CASE("what was saved up stays bounded") {
+TEST_CASE("what was saved up or is owed stays bounded") {
   Room room;
   TimePoint now = room.clock.now() + std::chrono::hours(1);
   CHECK(room.pacer.MayRun(now, true));
   room.pacer.Spend(HandshakePacer::kCreditMost + microseconds(30));
   CHECK_FALSE(room.pacer.MayRun(now + microseconds(119), true));
   CHECK(room.pacer.MayRun(now + microseconds(122), true));
+  // A process that was stopped in the middle of a step has not worked all that time.
+  now += milliseconds(1);
+  room.pacer.Spend(std::chrono::hours(1));
+  CHECK_FALSE(room.pacer.MayRun(now, true));
+  CHECK(room.pacer.MayRun(now + milliseconds(101), true));
 }
 
 }  // namespace
