@@ -69,14 +69,17 @@ void AsioLoop::Run() {
   parts_->io.run();
 }
 
-void AsioLoop::Stop() { parts_->io.stop(); }
+/// As a task: one that comes before Run is not undone by its restart.
+void AsioLoop::Stop() {
+  Post([this] { parts_->io.stop(); });
+}
 
 bool AsioLoop::RunUntil(absl::FunctionRef<bool()> done, Duration most) {
   const TimePoint deadline = Later(now(), most);
   parts_->io.restart();
   while (!done()) {
     const TimePoint at = now();
-    if (at >= deadline) return false;
+    if (at >= deadline || parts_->io.stopped()) return false;
     parts_->io.run_one_for(std::min<Duration>(kTurn, deadline - at));
   }
   return true;

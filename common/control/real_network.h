@@ -21,9 +21,9 @@ class RealNetwork : public Network {
  public:
   /// Runs handlers until Stop().
   virtual void Run() = 0;
-  /// Makes Run() return after the handler now running. Any thread.
+  /// Makes Run() return, this one or the next, once what was posted before has run. Any thread.
   virtual void Stop() = 0;
-  /// Runs handlers until `done` says so (asked after each one); false where `most` passed first.
+  /// Runs handlers until `done` says so (asked after each one); false after `most`, or a Stop().
   /// For tests.
   virtual bool RunUntil(absl::FunctionRef<bool()> done, Duration most) = 0;
   /// Calls `told` on the control thread each time the process gets `signal`.

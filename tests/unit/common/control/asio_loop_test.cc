@@ -99,6 +99,33 @@ TEST_CASE("Run returns after Stop, and can be called again") {
   CHECK(ran == 2);
 }
 
+TEST_CASE("a Stop that comes before Run ends it, after what was posted before") {
+  OnLoopback here;
+  bool ran = false;
+  here.network->loop().Post([&] { ran = true; });
+  here.network->Stop();
+  // Where it is forgotten, Run returns for this.
+  bool late = false;
+  here.network->loop().At(Later(here.network->loop().now(), kPatience), [&] {
+    late = true;
+    here.network->Stop();
+  });
+  here.network->Run();
+  CHECK(ran);
+  CHECK_FALSE(late);
+}
+
+TEST_CASE("a Stop ends RunUntil too") {
+  OnLoopback here;
+  here.network->loop().Post([&] { here.network->Stop(); });
+  int asked = 0;
+  CHECK_FALSE(here.Until([&asked] {
+    ++asked;
+    return false;
+  }));
+  CHECK(asked < 10);
+}
+
 TEST_CASE("tasks and timers that have not run go with the loop") {
   const auto held = std::make_shared<int>();
   {
