@@ -31,7 +31,7 @@ class ByteStream {
   /// `address:port`, IPv6 in brackets.
   [[nodiscard]] virtual std::string peer() const = 0;
   [[nodiscard]] virtual std::string local() const = 0;
-  /// The subject of the peer's verified certificate; empty without one.
+  /// The subject of the peer's verified certificate, or its first other name; empty without one.
   [[nodiscard]] virtual std::string peer_subject() const = 0;
   /// Held as long as the connection; whoever counts connections counts these.
   std::shared_ptr<void> ticket;

@@ -177,7 +177,7 @@ struct IncomingRequest {
   std::string body;
   std::string peer;   ///< address:port
   std::string local;  ///< address:port
-  /// The client's verified certificate subject; empty without one.
+  /// Of the client's verified certificate (or its first other name); empty without one.
   std::string client_subject;
 };
 

@@ -81,13 +81,27 @@ void EndWriting(const std::shared_ptr<Inner<TlsSocket>>& inner) {
 
 std::string SubjectOf(tcp::socket&) { return {}; }
 
+/// Who a certificate is for: its subject (RFC 2253); where that is empty, the first of its other
+/// names.
+bool PrintName(const X509* certificate, BIO* text) {
+  const X509_NAME* const subject = X509_get_subject_name(certificate);
+  if (X509_NAME_entry_count(subject) > 0)
+    return X509_NAME_print_ex(text, subject, 0, XN_FLAG_RFC2253) >= 0;
+  auto* const names = static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+  const bool some = sk_GENERAL_NAME_num(names) > 0 &&
+                    GENERAL_NAME_print(text, sk_GENERAL_NAME_value(names, 0)) == 1;
+  GENERAL_NAMES_free(names);
+  return some;
+}
+
 std::string SubjectOf(TlsSocket& socket) {
   X509* certificate = SSL_get1_peer_certificate(socket.native_handle());
   if (certificate == nullptr) return {};
   std::string subject;
   BIO* text = BIO_new(BIO_s_mem());
   if (SSL_get_verify_result(socket.native_handle()) == X509_V_OK && text != nullptr &&
-      X509_NAME_print_ex(text, X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253) >= 0) {
+      PrintName(certificate, text)) {
     char* data = nullptr;
     const long size = BIO_get_mem_data(text, &data);
     subject.assign(data, static_cast<size_t>(size));

@@ -126,4 +126,40 @@ PBP1U+dby5RjPgDNNFo073OBkLCOGrxhEScYN4eTSCYcvyYmKpUx6dNH
 -----END PRIVATE KEY-----
 )";
 
+/// Signs the one below, and no other.
+inline constexpr char kNamelessAuthority[] = R"(-----BEGIN CERTIFICATE-----
+MIIBtjCCAVugAwIBAgIUHZfeY1LGHD651gntkfWcC7LnCIIwCgYIKoZIzj0EAwIw
+LzEtMCsGA1UEAwwkcm91c2UgdGVzdCBhdXRob3JpdHkgb2YgdGhlIG5hbWVsZXNz
+MCAXDTI2MTEyNjAzMzAxMloYDzIxMjUwNjIwMDMzMDEyWjAvMS0wKwYDVQQDDCRy
+b3VzZSB0ZXN0IGF1dGhvcml0eSBvZiB0aGUgbmFtZWxlc3MwWTATBgcqhkjOPQIB
+BggqhkjOPQMBBwNCAAT+5kyQDeBRqzga1xdmHyOs35lpKzWO1qN/LVrheSK9tIuo
+Pep6ctwt0PTBXswTEpxdsk/2hi1/+C+Sw/3qFSDmo1MwUTAdBgNVHQ4EFgQUDXAB
+iC0BqxjF4g8mymI3V3JSuMQwHwYDVR0jBBgwFoAUDXABiC0BqxjF4g8mymI3V3JS
+uMQwDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNJADBGAiEA4JjWftKDnQfj
+TlJ/R+SwFS8CQ/uFm+vFhlMKbGMpXK0CIQCaLlDqCboeFt6bRVpB1dsaNg9iWYg/
+xYWseE+1t5BsVA==
+-----END CERTIFICATE-----
+)";
+
+/// A client without a subject; its alternative name is spiffe://test/proxy.
+inline constexpr char kNamelessClient[] = R"(-----BEGIN CERTIFICATE-----
+MIIBmTCCAUCgAwIBAgIBATAKBggqhkjOPQQDAjAvMS0wKwYDVQQDDCRyb3VzZSB0
+ZXN0IGF1dGhvcml0eSBvZiB0aGUgbmFtZWxlc3MwIBcNMjYxMTI2MDMzMDEyWhgP
+MjEyNTA2MjAwMzMwMTJaMAAwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARdDAu+
+CU+YeEN2oOhHOHyY/OiIflKgsjLaMqRJrM0Vrcff+drSWE7uFk9NAsyx4VG9N2PT
+MiBM2EIz7qy7XUkuo3oweDATBgNVHSUEDDAKBggrBgEFBQcDAjAhBgNVHREBAf8E
+FzAVhhNzcGlmZmU6Ly90ZXN0L3Byb3h5MB0GA1UdDgQWBBQxPKNLfrKZoo/4fYtO
+rB9Ger6h7DAfBgNVHSMEGDAWgBQNcAGILQGrGMXiDybKYjdXclK4xDAKBggqhkjO
+PQQDAgNHADBEAiAbsES9L9TOn/StwNO1vD89gZJnTpU/dzsa6IdslmKRPgIgFJO/
+oNdu+URKIlW76tGjqn/YQdyNsIvA1n6Gu0KlS08=
+-----END CERTIFICATE-----
+)";
+
+inline constexpr char kNamelessKey[] = R"(-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg4bMqj19oY/ro38Vf
+eujFoff2vgEXTqdpwYokZEqISpahRANCAARdDAu+CU+YeEN2oOhHOHyY/OiIflKg
+sjLaMqRJrM0Vrcff+drSWE7uFk9NAsyx4VG9N2PTMiBM2EIz7qy7XUku
+-----END PRIVATE KEY-----
+)";
+
 }  // namespace rouse::control

@@ -127,6 +127,20 @@ TEST_CASE("a client's certificate reaches the service as its subject, once verif
   CHECK(absl::IsUnavailable(refused.end));
 }
 
+TEST_CASE("a client's certificate without a subject reaches the service by its other name") {
+  Secure secure;
+  ListenOptions options;
+  options.tls = ServerTls{kServerCertificate, kServerKey, kNamelessAuthority};
+  secure.listener = secure.Listen(secure.service, options);
+  ClientTls tls;
+  tls.ca_pem = kTestAuthority;
+  tls.certificate_pem = kNamelessClient;
+  tls.key_pem = kNamelessKey;
+  Recorder call;
+  secure.Call(tls, call);
+  CHECK(call.body == "hello URI:spiffe://test/proxy");
+}
+
 TEST_CASE("large bodies and messages pass over TLS") {
   struct Echo final : ScriptedService {
     std::unique_ptr<MessageChannel> channel;
