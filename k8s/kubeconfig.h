@@ -3,7 +3,7 @@
 //        it, a context chosen.
 // Owner: functions. Called at start.
 // Limits: kubeconfig_files_max files of credential_file_bytes_max.
-// Never:     runs a program: a credential plugin is only read (exec_process.h runs it).
+// Never: runs a program: a credential plugin is only read (exec_process.h runs it).
 
 #include <string>
 #include <string_view>

@@ -78,7 +78,7 @@ class Base(unittest.TestCase):
                 for step in place:
                     parent = parent[int(step) if step.isdigit() else step]
                 # "-" goes behind what there is; a list of its own must not replace one.
-                self.assertEqual(last == "-" or last not in parent, True, change["path"])
+                self.assertTrue(last == "-" or last not in parent, change["path"])
 
     def test_pods_are_locked_down(self):
         for name in ("rouse-proxy", "rouse-autoscaler"):

@@ -117,7 +117,6 @@ class Wake(unittest.TestCase):
                 text = answer.read().decode()
             json.loads(text)
             self.assertIn(expected, text, path)
-        # Numbers are gathered from the shards once a second.
         wait_until(lambda: self.cluster.metric("rouse_proxy_cold_starts_total", "default/seen") >= 1, 5,
                    "the cold start is not on the metrics page")
         self.assertEqual(self.cluster.metric("rouse_proxy_autoscalers_connected"), 1)

@@ -61,7 +61,7 @@ def run(tools, cluster, over_http2):
         subprocess.run([tools / "websocket/wstest", "-m", "fuzzingclient", "-s", folder / "spec.json"],
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=WITHIN_SECONDS, check=False)
         report = json.loads((folder / "out/index.json").read_text())
-        # Figures are gathered once a second: a suite that went past us would never get there.
+        # A suite that went past us would never get there.
         wait_until(lambda: cluster.metric("rouse_proxy_requests_total") - before >= CASES_COUNT, 10,
                    "not all of it went through the proxy")
     missing = {"behavior": "FAILED", "behaviorClose": "FAILED"}
