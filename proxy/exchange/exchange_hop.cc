@@ -78,6 +78,7 @@ net::Task<void> Exchange::WaitForHome() {
   context_.stats.hops_again.Add();
   attempts_ = 0;
   upload_error_ = {};
+  request_id_ = values_.ClearBut(request_id_);  // there may be thousands of attempts
   net::Event pause(context_.shard);
   co_await pause.Wait(Later(context_.shard.now(), kLookAgain));
 }

@@ -331,6 +331,12 @@ std::string_view ValueStore::Concat(std::initializer_list<std::string_view> part
   return {room, bytes};
 }
 
+std::string_view ValueStore::ClearBut(std::string_view kept) {
+  const std::string copy(kept);
+  Clear();
+  return Copy(copy);
+}
+
 std::string_view RequestIdOf(const http::RequestHead& head, const ForwardPolicy& policy,
                              Random& random, ValueStore& values) {
   if (policy.trusted_hops > 0 && head.fields.has(HeaderId::kXRequestId)) {

@@ -58,6 +58,8 @@ class ValueStore {
   }
   [[nodiscard]] std::string_view Copy(std::string_view text);
   [[nodiscard]] std::string_view Concat(std::initializer_list<std::string_view> parts);
+  /// Gives back all but `kept`, one of its own, and returns where that is now.
+  [[nodiscard]] std::string_view ClearBut(std::string_view kept);
   void Clear() {
     if (block_ != nullptr) net::FramePool::Give(std::exchange(block_, nullptr), kBlockBytes);
     at_ = first_.data();

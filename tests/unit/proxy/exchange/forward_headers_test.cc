@@ -29,6 +29,15 @@ struct Row {
   const char* trusted;    ///< and with one trusted hop
 };
 
+TEST_CASE("values that are done with make room, and one that is kept stays as it was") {
+  ValueStore values;
+  std::string_view id = values.Copy(std::string(100, 'i'));
+  for (int i = 0; i < 100; ++i) (void)values.Copy(std::string(50, 'x'));
+  id = values.ClearBut(id);
+  CHECK(id == std::string(100, 'i'));
+  CHECK(values.Take(50) == id.data() + id.size());
+}
+
 TEST_CASE("each field is forwarded, dropped or replaced as its rule says") {
   const Row rows[] = {
       {"K01, RFC 9110 7.6.1", "Connection: keep-alive\r\n", "connection", "", ""},
