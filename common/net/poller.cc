@@ -46,12 +46,13 @@ Poller::~Poller() = default;
 Poller::Registration Poller::Add(int fd, PollTarget& target, Trigger trigger) {
   if (first_free_ == kNone) {
     first_free_ = static_cast<uint32_t>(slots_.size());
-    slots_.push_back({.target = nullptr, .generation = 1, .next_free = kNone});
+    slots_.push_back({.target = nullptr, .generation = 1, .mark = kNone});
   }
   const uint32_t index = first_free_;
   Slot& slot = slots_[index];
-  first_free_ = slot.next_free;
+  first_free_ = slot.mark;
   slot.target = &target;
+  slot.mark = window_ - 1;
   ++registered_;
   const Registration registration{.slot = index, .generation = slot.generation};
   epoll_event event{};
@@ -67,7 +68,7 @@ void Poller::Remove(Registration registration) {
   CHECK(slot.generation == registration.generation && slot.target != nullptr);
   slot.target = nullptr;
   ++slot.generation;
-  slot.next_free = first_free_;
+  slot.mark = first_free_;
   first_free_ = registration.slot;
   --registered_;
 }
@@ -92,14 +93,24 @@ void Poller::Wait(Duration most) {
   pending_ = count > 0 ? static_cast<size_t>(count) : 0;
 }
 
-size_t Poller::Dispatch() {
+void Poller::TurnWindow(TimePoint now) {
+  ready_lately_ = now - window_began_ < 2 * kWindow ? ready_now_ : 0;
+  ready_now_ = 0;
+  window_began_ = now;
+  ++window_;
+}
+
+size_t Poller::Dispatch(TimePoint now) {
   const size_t count = pending_;
   pending_ = 0;
+  if (now - window_began_ >= kWindow) TurnWindow(now);
   for (size_t i = 0; i < count; ++i) {
     const epoll_event& event = events_[i];
-    const Slot& slot = slots_[static_cast<uint32_t>(event.data.u64)];
+    Slot& slot = slots_[static_cast<uint32_t>(event.data.u64)];
     // A target may remove itself or another one while it is told: then this event is stale.
     if (slot.generation != static_cast<uint32_t>(event.data.u64 >> 32)) continue;
+    ready_now_ += slot.mark != window_ ? 1 : 0;
+    slot.mark = window_;
     slot.target->OnReady(Convert(event.events));
   }
   return count;

@@ -62,15 +62,19 @@ class Poller {
   /// Waits at most `most` (Duration::max(): without end) for events; the next Dispatch hands them
   /// out. Makes no system call where nothing was added and there is nothing to wait for.
   void Wait(Duration most);
-  /// Tells the targets; returns how many events there were.
-  size_t Dispatch();
+  /// Tells the targets; returns how many events there were. `now` is the turn's.
+  size_t Dispatch(TimePoint now);
+  /// How many targets had an event within the last whole kWindow; 0 after a time without any.
+  [[nodiscard]] size_t ready_lately() const { return ready_lately_; }
 
  private:
+  static constexpr Duration kWindow = std::chrono::milliseconds(1);
   struct Slot {
     PollTarget* target = nullptr;
     uint32_t generation = 0;
-    uint32_t next_free = 0;
+    uint32_t mark = 0;  ///< free: the next free slot; in use: the last window with an event
   };
+  void TurnWindow(TimePoint now);
   static constexpr uint32_t kNone = UINT32_MAX;
 
   Descriptor epoll_;
@@ -79,6 +83,10 @@ class Poller {
   size_t registered_ = 0;
   std::unique_ptr<epoll_event[]> events_;
   size_t pending_ = 0;
+  uint32_t window_ = 0;
+  TimePoint window_began_{};
+  size_t ready_now_ = 0;  ///< targets with an event in this window
+  size_t ready_lately_ = 0;
 };
 
 }  // namespace rouse::net

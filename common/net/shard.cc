@@ -3,11 +3,19 @@
 #include <algorithm>
 #include <utility>
 
+#include <sys/prctl.h>
+#include <time.h>
+
 #include "common/base/check.h"
 #include "common/net/inbox.h"
 #include "common/net/poller.h"
 
 namespace rouse::net {
+namespace {
+
+constexpr unsigned long kTimerSlackNs = 1000;
+
+}  // namespace
 
 /// The inbox's eventfd: its event ends the wait and needs nothing done.
 class Shard::WakeUp final : public PollTarget {
@@ -36,6 +44,8 @@ Shard::~Shard() = default;
 
 void Shard::Run() {
   stopped_ = false;
+  // Of this thread's sleeps; without it the kernel makes 100 us of kGatherFor.
+  (void)prctl(PR_SET_TIMERSLACK, kTimerSlackNs);
   while (!stopped_) Turn(kSleepMost);
 }
 
@@ -50,13 +60,13 @@ bool Shard::Turn(Duration wait) {
   now_ = clock_.now();
   inbox_->Beat(now_);
   const uint64_t fired = timers_.fired();
-  const size_t events = poller_->Dispatch();
+  events_ = poller_->Dispatch(now_);
   const size_t messages = inbox_->Run();
   const bool more = timers_.Advance(now_, kTimersPerTurn);
   const bool ran = RunReady();
   const bool ends = turn_ends_ != nullptr;
   if (ends) RunTurnEnds();
-  return events > 0 || messages > 0 || more || timers_.fired() != fired || ran || ends;
+  return events_ > 0 || messages > 0 || more || timers_.fired() != fired || ran || ends;
 }
 
 /// Waits for events, at most until the next timer; not at all where something is to be done
@@ -69,9 +79,17 @@ void Shard::Wait(Duration most) {
     wake_up_->added = true;
     (void)poller_->Add(inbox_->wake_fd(), *wake_up_);
   }
+  if (most > kGatherFor && ShouldGather()) {
+    const timespec gather{.tv_sec = 0, .tv_nsec = kGatherFor.count()};
+    (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &gather, nullptr);
+  }
   const bool sleeps = most > Duration::zero() && inbox_->TrySleep();
   poller_->Wait(sleeps ? most : Duration::zero());
   if (sleeps) inbox_->Awake();
+}
+
+bool Shard::ShouldGather() const {
+  return events_ > 0 && events_ < kGatherBelow && poller_->ready_lately() >= kCrowd;
 }
 
 /// What is appended meanwhile has its turn next time, so a coroutine that yields lets events in

@@ -59,6 +59,11 @@ class Shard {
  public:
   static constexpr size_t kReadyPerTurn = 256;
   static constexpr size_t kTimersPerTurn = 1024;
+  /// Where kCrowd connections are at work and yet a turn finds fewer than kGatherBelow of them, the
+  /// next turn waits kGatherFor for more (README, Decisions of 2026-11-26).
+  static constexpr size_t kCrowd = 48;
+  static constexpr size_t kGatherBelow = 16;
+  static constexpr Duration kGatherFor = std::chrono::microseconds(50);
   using Message = absl::AnyInvocable<void()>;
 
   Shard(uint32_t id, const Clock& clock, uint64_t seed, ShardLimits limits);
@@ -121,6 +126,7 @@ class Shard {
 
   friend class TurnEnd;
   void Wait(Duration most);
+  [[nodiscard]] bool ShouldGather() const;
   bool RunReady();
   void RunTurnEnds();
 
@@ -135,6 +141,7 @@ class Shard {
   std::vector<std::coroutine_handle<>> ready_;
   std::vector<std::coroutine_handle<>> running_;
   std::unique_ptr<Poller> poller_;
+  size_t events_ = 0;  ///< of the last turn
   std::unique_ptr<Inbox> inbox_;
   std::unique_ptr<WakeUp> wake_up_;
   TurnEnd* turn_ends_ = nullptr;

@@ -11,6 +11,8 @@
 namespace rouse::net {
 namespace {
 
+constexpr TimePoint kStart{std::chrono::seconds(1)};
+
 /// A connected pair of local sockets.
 struct Pair {
   Pair() {
@@ -39,18 +41,18 @@ TEST_CASE("an edge is told once, and again only when something changes") {
   Target target;
   const auto registration = poller.Add(pair.ours.get(), target);
   poller.Wait(Duration::zero());
-  CHECK(poller.Dispatch() == 1);
+  CHECK(poller.Dispatch(kStart) == 1);
   CHECK(target.seen.back().writable);
   CHECK_FALSE(target.seen.back().readable);
   pair.Send();
   poller.Wait(Duration::zero());
-  CHECK(poller.Dispatch() == 1);
+  CHECK(poller.Dispatch(kStart) == 1);
   CHECK(target.seen.back().readable);
   poller.Wait(Duration::zero());
-  CHECK(poller.Dispatch() == 0);
+  CHECK(poller.Dispatch(kStart) == 0);
   pair.theirs.Close();
   poller.Wait(Duration::zero());
-  CHECK(poller.Dispatch() == 1);
+  CHECK(poller.Dispatch(kStart) == 1);
   CHECK(target.seen.back().hung_up);
   poller.Remove(registration);
 }
@@ -69,7 +71,7 @@ TEST_CASE("an event of a target that was removed in the same turn is dropped") {
   for (int i = 0; i < 2; ++i) {
     targets[i].then = [&, i] { poller.Remove(registrations[1 - i]); };
   }
-  CHECK(poller.Dispatch() == 2);
+  CHECK(poller.Dispatch(kStart) == 2);
   CHECK(targets[0].seen.size() + targets[1].seen.size() == 1);
 }
 
@@ -86,7 +88,7 @@ TEST_CASE("an event of a target that was removed does not reach the next user of
   const auto next = poller.Add(next_pair.ours.get(), next_target);
   CHECK(next.slot == registration.slot);
   CHECK(next.generation != registration.generation);
-  CHECK(poller.Dispatch() == 1);
+  CHECK(poller.Dispatch(kStart) == 1);
   CHECK(old_target.seen.empty());
   CHECK(next_target.seen.empty());
 }
@@ -99,7 +101,7 @@ TEST_CASE("a level target is told until it is muted, and again after") {
   pair.Send();
   auto told = [&] {
     poller.Wait(Duration::zero());
-    return poller.Dispatch();
+    return poller.Dispatch(kStart);
   };
   CHECK(told() == 1);
   CHECK(told() == 1);
@@ -116,9 +118,33 @@ TEST_CASE("more events than a turn takes are told in the turns after") {
   std::vector<Target> targets(kTargets);
   for (size_t i = 0; i < kTargets; ++i) (void)poller.Add(pairs[i].ours.get(), targets[i]);
   poller.Wait(Duration::zero());
-  CHECK(poller.Dispatch() == Poller::kEventsPerTurn);
+  CHECK(poller.Dispatch(kStart) == Poller::kEventsPerTurn);
   poller.Wait(Duration::zero());
-  CHECK(poller.Dispatch() == 50);
+  CHECK(poller.Dispatch(kStart) == 50);
+}
+
+TEST_CASE("the poller knows how many targets were ready lately, however often each was") {
+  using std::chrono::microseconds;
+  Poller poller;
+  std::vector<Pair> pairs(3);
+  std::vector<Target> targets(3);
+  for (size_t i = 0; i < 3; ++i) (void)poller.Add(pairs[i].ours.get(), targets[i]);
+  TimePoint now = kStart;
+  auto turn_after = [&](microseconds later, std::vector<size_t> senders) {
+    for (const size_t sender : senders) pairs[sender].Send();
+    now += later;
+    poller.Wait(Duration::zero());
+    return poller.Dispatch(now);
+  };
+  CHECK(turn_after(microseconds(0), {}) == 3);
+  CHECK(turn_after(microseconds(1100), {0, 1}) == 2);
+  CHECK(poller.ready_lately() == 3);
+  CHECK(turn_after(microseconds(500), {0}) == 1);
+  CHECK(poller.ready_lately() == 3);
+  CHECK(turn_after(microseconds(600), {}) == 0);
+  CHECK(poller.ready_lately() == 2);
+  CHECK(turn_after(microseconds(5000), {2}) == 1);
+  CHECK(poller.ready_lately() == 0);
 }
 
 }  // namespace

@@ -1,10 +1,14 @@
 #include "common/net/shard.h"
 
+#include <array>
+#include <chrono>
 #include <memory>
 #include <vector>
 
 #include <catch2/catch.hpp>
+#include <sys/socket.h>
 
+#include "common/net/poller.h"
 #include "tests/support/net/sim_shards.h"
 
 namespace rouse::net {
@@ -157,6 +161,34 @@ TEST_CASE("the end of a turn runs once for all that the turn has brought") {
   CHECK(again.runs == 2);
   shard.Turn(Duration::zero());
   CHECK(again.runs == 2);
+}
+
+TEST_CASE("a turn among a crowd of which few are ready waits for more, and loses nothing") {
+  struct Target final : PollTarget {
+    void OnReady(Readiness) override { ++told; }
+    int told = 0;
+  };
+  SimClock clock;
+  Shard shard(0, clock, 1, {});
+  std::vector<std::array<Descriptor, 2>> pairs(Shard::kCrowd);
+  std::vector<Target> targets(Shard::kCrowd);
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    int fds[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0);
+    pairs[i] = {Descriptor(fds[0]), Descriptor(fds[1])};
+    (void)shard.poller().Add(fds[0], targets[i]);
+  }
+  auto send = [&](size_t to) { REQUIRE(::send(pairs[to][1].get(), "x", 1, 0) == 1); };
+  CHECK(shard.Turn(Duration::zero()));
+  clock.Advance(std::chrono::microseconds(1200));
+  send(0);
+  CHECK(shard.Turn(Duration::zero()));
+  CHECK(shard.poller().ready_lately() == Shard::kCrowd);
+  send(1);
+  const auto before = std::chrono::steady_clock::now();
+  CHECK(shard.Turn(std::chrono::seconds(10)));
+  CHECK(std::chrono::steady_clock::now() - before >= Shard::kGatherFor);
+  CHECK(targets[1].told == 2);
 }
 
 }  // namespace
