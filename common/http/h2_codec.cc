@@ -145,9 +145,12 @@ void H2Codec::RememberReset(int32_t id) {
   reset_next_ = (reset_next_ + 1) % kResetsKept;
 }
 
+/// Once it has refused, it does so for good: what was submitted and is not packed points to memory
+/// that its owner has taken back.
 bool H2Codec::Pack() {
-  if (output().size() > limits_.output_bytes_max) return false;
-  return nghttp2_session_send(session_.get()) == 0;
+  stuck_ = stuck_ || output().size() > limits_.output_bytes_max ||
+           nghttp2_session_send(session_.get()) != 0;
+  return !stuck_;
 }
 
 void H2Codec::Written(size_t bytes) {

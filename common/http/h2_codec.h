@@ -102,7 +102,8 @@ class H2Codec {
 
   /// False where the connection is beyond repair; Pack may still have a GOAWAY.
   [[nodiscard]] bool Receive(std::string_view bytes, TimePoint now);
-  /// Brings everything that may be sent into output(). False as Receive.
+  /// Brings everything that may be sent into output(). False as Receive, or where output() has more
+  /// than H2Limits::output_bytes_max already; false once, false for ever.
   [[nodiscard]] bool Pack();
   [[nodiscard]] std::string_view output() const {
     return std::string_view(output_).substr(written_);
@@ -185,6 +186,7 @@ class H2Codec {
   std::string output_;
   size_t written_ = 0;
   uint64_t written_total_ = 0;
+  bool stuck_ = false;  ///< Pack has refused
 
   std::string bytes_;  ///< of the header block that is coming
   std::vector<H2Block::Field> fields_;

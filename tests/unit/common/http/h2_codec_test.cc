@@ -115,5 +115,23 @@ TEST_CASE("too much of anything ends the connection, calmly") {
   CHECK(rig.codec.over());
 }
 
+TEST_CASE(
+    "a head for which there was no room is never packed: its memory may be another's by then") {
+  H2Limits limits;
+  limits.output_bytes_max = 1000;
+  Rig rig(limits);
+  REQUIRE(rig.Receive(Begin() + Head(1) + Head(3)));
+  std::string value(1200, '\x01');  // has no shorter form, and is not one of a field's
+  const H2Field fields[] = {{.name = ":status", .value = "200"},
+                            {.name = "a", .value = value, .indexed = false}};
+  CHECK(rig.codec.SubmitResponse(1, fields, nullptr));
+  CHECK_FALSE(rig.codec.SubmitResponse(3, fields, nullptr));
+  value.assign(1200, '\x02');  // as its owner may, once the submit has returned
+  rig.codec.Written(rig.codec.output().size());
+  CHECK_FALSE(rig.codec.Resume(1));
+  CHECK_FALSE(rig.codec.Pack());
+  CHECK(rig.codec.output().empty());
+}
+
 }  // namespace
 }  // namespace rouse::http
