@@ -17,7 +17,6 @@ WORKLOAD = "echo"
 HOST_FIELD = f"Host: {WORKLOAD}.bench"
 REQUEST = (f"GET / HTTP/1.1\r\n{HOST_FIELD}\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n").encode()
 KNOWN_SECONDS = 10
-PAGE_AGE_SECONDS = 2.2  # the pages show the last look, once a second: after so long it is a later one
 CHURN_WORKLOADS = 100
 CHURN_RATE = 1000  # endpoint changes a second
 CHURN_STEP_SECONDS = 0.005
@@ -53,12 +52,10 @@ class Cluster:
         return self.stub.put("endpointslices", endpoint_slice(WORKLOAD, self.origin, ready))
 
     def await_endpoints(self, count):
-        time.sleep(PAGE_AGE_SECONDS)
         wait_until(lambda: self.metric("rouse_proxy_endpoints_ready", f'"bench/{WORKLOAD}"') == count, KNOWN_SECONDS,
                    f"the proxy does not see {count} endpoints")
 
     def await_parked(self, count):
-        time.sleep(PAGE_AGE_SECONDS)
         seen = []
 
         def parked():

@@ -4,7 +4,7 @@ One connection in lockstep, 1 000 requests after 200 that warm, GET with 128 byt
   syscalls       by strace
   instructions   in user space, by callgrind
   allocations    calls of malloc, calloc, realloc, by callgrind's call counts
-Each is that of the least of five windows of 200 requests: what comes by the clock (a page's figures, each second)
+Each is that of the least of five windows of 200 requests: what comes by the clock (a timer, a report)
 misses one of them. What is left of it is why allocations are told in whole tenths, rounded down.
 Each must be within 1 % of what bench/gates.json records. --record writes that file.
 
