@@ -61,8 +61,8 @@ class Shard {
   static constexpr size_t kTimersPerTurn = 1024;
   /// Where kCrowd connections are at work and yet a turn finds fewer than kGatherBelow of them, the
   /// next turn waits kGatherFor for more (README, Decisions of 2026-11-26).
-  static constexpr size_t kCrowd = 48;
-  static constexpr size_t kGatherBelow = 16;
+  static constexpr size_t kCrowd = 56;
+  static constexpr size_t kGatherBelow = 32;
   static constexpr Duration kGatherFor = std::chrono::microseconds(50);
   using Message = absl::AnyInvocable<void()>;
 
