@@ -8,7 +8,7 @@ import unittest
 
 import yaml
 
-from lab import (ROOT, SYSTEM, Callers, Connection, Lab, Outside, Refused, Watch, need_lab, wait_until, workload)
+from lab import (ROOT, SYSTEM, Callers, Connection, Lab, Outside, Refused, Watch, wait_until, workload)
 
 
 def setUpModule():
@@ -493,8 +493,3 @@ class ZLast(unittest.TestCase):
                 for item in LAB.api.call("GET", f"/apis/rbac.authorization.k8s.io/v1/{kind}")["items"]
                 if item["metadata"]["name"].startswith("rouse-") and "fleets" not in item["metadata"]["name"]]
         self.assertEqual(left, [])
-
-
-if __name__ == "__main__":
-    need_lab()
-    unittest.main(verbosity=2, warnings="ignore")  # connections end with the loop that they belong to

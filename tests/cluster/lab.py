@@ -169,6 +169,7 @@ class Lab:
     """Use as a context manager: `with Lab() as lab:`."""
 
     IMAGES = {"rouse-proxy:0.1.0": ["rouse-proxy"], "rouse-autoscaler:0.1.0": ["rouse-autoscaler"],
+              "rouse-proxy:before": ["rouse-proxy"], "rouse-autoscaler:before": ["rouse-autoscaler"],
               "rouse-sample:0.1.0": ["sample-hello"], "function:test": ["function"]}
 
     def __init__(self, nodes=1):
@@ -223,12 +224,22 @@ class Lab:
     def helm(self, *arguments):
         return self.run(TOOLS / "helm", *arguments)
 
-    def run(self, *command):
-        """A command that finds the cluster, and keeps its own files in the lab; what it prints."""
+    def environment(self):
+        """For commands: they find kubectl, helm and the cluster, and keep their own files in the lab."""
+        commands = self.directory / "commands"
+        if not commands.exists():
+            commands.mkdir()
+            (commands / "kubectl").write_text(f'#!/bin/sh\nexec {TOOLS}/kube kubectl "$@"\n')
+            (commands / "kubectl").chmod(0o755)
+            (commands / "helm").symlink_to(TOOLS / "helm")
         places = {name: str(self.directory / "tools") for name in (
             "HOME", "HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME")}
-        done = subprocess.run(command, env={**os.environ, **places, "KUBECONFIG": str(self.state / "kubeconfig")},
-                              capture_output=True, text=True, timeout=150, check=False)
+        return {**os.environ, **places, "PATH": f"{commands}:{os.environ['PATH']}",
+                "KUBECONFIG": str(self.state / "kubeconfig"), "CLUSTER_DIRECTORY": str(self.state)}
+
+    def run(self, *command):
+        """What a command prints."""
+        done = subprocess.run(command, env=self.environment(), capture_output=True, text=True, timeout=150, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(map(str, command))}: {done.stderr}")
         return done.stdout
@@ -297,9 +308,12 @@ class Lab:
         try:
             wait_until(done, seconds, f"{name} is not ready")
         except TimeoutError as late:
-            events = self.kubectl("get", "events", "-n", namespace)[-3000:]
-            log = (self.state / "kubelet-node-1.log").read_text()[-4000:]
-            raise RuntimeError(f"{late}\n{events}\n{log}") from late
+            raise RuntimeError(f"{late}\n{self.distress(namespace)}") from late
+
+    def distress(self, namespace=SYSTEM):
+        """What the cluster and its node said last."""
+        events = self.kubectl("get", "events", "-n", namespace)[-3000:]
+        return f"{events}\n{(self.state / 'kubelet-node-1.log').read_text()[-4000:]}"
 
     def logs(self, name, namespace=SYSTEM):
         return self.kubectl("logs", "-n", namespace, f"deployment/{name}", "--tail=100", "--all-pods", "--prefix")
@@ -438,15 +452,8 @@ def shell():
     """A shell with kubectl and helm, for trying things; the cluster ends with it."""
     with Lab() as lab:
         lab.install()
-        commands = lab.directory / "commands"
-        commands.mkdir()
-        (commands / "kubectl").write_text(f'#!/bin/sh\nexec {TOOLS}/kube kubectl "$@"\n')
-        (commands / "kubectl").chmod(0o755)
-        (commands / "helm").symlink_to(TOOLS / "helm")
         print(f"proxies: {' '.join(f'http://{address}:8080' for address in lab.proxies())}")
-        subprocess.run([os.environ.get("SHELL", "sh")], check=False, env={
-            **os.environ, "KUBECONFIG": str(lab.state / "kubeconfig"), "CLUSTER_DIRECTORY": str(lab.state),
-            "PATH": f"{commands}:{os.environ['PATH']}"})
+        subprocess.run([os.environ.get("SHELL", "sh")], check=False, env=lab.environment())
 
 
 if __name__ == "__main__":

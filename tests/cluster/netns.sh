@@ -13,6 +13,6 @@ exec unshare --net --mount --pid --fork --kill-child --mount-proc sh -euc '
     ip address add "198.18.0.$node/32" dev lo
     ip address add "fd00::c612:$node/128" dev lo nodad
   done
-  for switch in ipv4/ip_forward ipv6/conf/all/forwarding; do echo 1 >"/proc/sys/net/$switch"; done
+  for switch in ipv4/ip_forward ipv6/conf/all/forwarding ipv6/ip_nonlocal_bind; do echo 1 >"/proc/sys/net/$switch"; done
   "$@"
 ' netns "$@"

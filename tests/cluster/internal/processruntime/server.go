@@ -19,6 +19,7 @@ import (
 
 	"google.golang.org/grpc"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	"k8s.io/kubelet/pkg/cri/streaming"
 )
 
 // Config says where a Runtime listens and what it may hand out.
@@ -31,12 +32,13 @@ type Config struct {
 }
 
 // Runtime implements the CRI runtime service. Its methods are in sandboxes.go,
-// containers.go and exec.go.
+// containers.go, exec.go and streams.go.
 type Runtime struct {
 	runtimeapi.UnimplementedRuntimeServiceServer
 
-	config Config
-	images *imageService
+	config  Config
+	images  *imageService
+	streams streaming.Server // from Serve on
 
 	mu         sync.Mutex // guards all below, and the fields of every sandbox and container
 	addresses  *addressPool
@@ -66,6 +68,11 @@ func (r *Runtime) Serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	streams, err := r.serveStreams()
+	if err != nil {
+		return err
+	}
+	defer streams.Close()
 	cri := grpc.NewServer()
 	runtimeapi.RegisterRuntimeServiceServer(cri, r)
 	runtimeapi.RegisterImageServiceServer(cri, r.images)

@@ -1,6 +1,7 @@
 // Package serviceproxy makes ClusterIPs work where kube-proxy's netfilter rules
 // cannot be had: it listens on every TCP port of every ClusterIP and relays
-// each connection to one of the Service's ready endpoints in turn.
+// each connection to one of the Service's ready endpoints of that address's family
+// in turn.
 //
 // It differs from kube-proxy in that a Service with no ready endpoint accepts,
 // then resets, where kube-proxy refuses.
@@ -13,6 +14,7 @@ import (
 	"log"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +36,7 @@ const dialTimeout = 5 * time.Second
 type port struct {
 	namespace, service, name string
 	address                  string // ClusterIP:port
+	family                   discoveryv1.AddressType
 }
 
 type proxy struct {
@@ -172,6 +175,9 @@ func (p *proxy) readyAddresses(port port) ([]string, error) {
 	}
 	var addresses []string
 	for _, slice := range slices {
+		if slice.AddressType != port.family {
+			continue
+		}
 		for _, slicePort := range slice.Ports {
 			if slicePort.Port == nil || slicePort.Name == nil || *slicePort.Name != port.name {
 				continue
@@ -202,8 +208,16 @@ func portsOf(service *corev1.Service) []port {
 			ports = append(ports, port{
 				namespace: service.Namespace, service: service.Name, name: servicePort.Name,
 				address: net.JoinHostPort(address, strconv.Itoa(int(servicePort.Port))),
+				family:  familyOf(address),
 			})
 		}
 	}
 	return ports
+}
+
+func familyOf(address string) discoveryv1.AddressType {
+	if strings.Contains(address, ":") {
+		return discoveryv1.AddressTypeIPv6
+	}
+	return discoveryv1.AddressTypeIPv4
 }
