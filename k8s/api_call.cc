@@ -99,6 +99,7 @@ void UnaryCall::OnData(std::string_view data) {
 
 void UnaryCall::OnEnd(const absl::Status& status) {
   if (!status.ok()) {
+    if (status_ == 0) session_.credentials.Doubt();
     return End(absl::Status(status.code(), request_.method + " " + request_.path + ": " +
                                                std::string(status.message())));
   }
@@ -236,6 +237,7 @@ void WatchCall::Begin() {
   if (!session_.credentials.usable()) return Renew(absl::OkStatus());
   generation_ = session_.credentials.plugin_generation();
   hold_ = std::make_unique<Hold>(session_);
+  status_ = 0;
   refusal_.clear();
   control::HttpRequest request = session_.Prepare(request_);
   request.limits.head_timeout = session_.options.limits.watch_head_timeout;
@@ -300,7 +302,10 @@ bool WatchCall::OnDocument(std::string_view document) {
 }
 
 void WatchCall::OnEnd(const absl::Status& status) {
-  if (!status.ok()) return End(status);
+  if (!status.ok()) {
+    if (status_ == 0) session_.credentials.Doubt();
+    return End(status);
+  }
   if (Success(status_)) return End(stream_.Finish());
   const absl::Status refused = StatusFromReply(status_, refusal_, retry_after_);
   if (status_ == 401) {

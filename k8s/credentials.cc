@@ -86,11 +86,12 @@ Credentials::Credentials(const Clock& clock, ClusterAccess access, FileReader re
 }
 
 void Credentials::RefreshIfDue() {
-  if (clock_.now() - read_at_ >= kRefreshEvery) Refresh();
+  if (clock_.now() - read_at_ >= (doubted_ ? kRefreshDoubtedEvery : kRefreshEvery)) Refresh();
 }
 
 bool Credentials::Refresh() {
   read_at_ = clock_.now();
+  doubted_ = false;
   last_error_ = absl::OkStatus();
   const bool token_changed = ReadInto(access_.token_file, access_.token);
   access_.token = Trimmed(access_.token);

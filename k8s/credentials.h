@@ -58,12 +58,15 @@ struct ClusterAccess {
 class Credentials {
  public:
   static constexpr Duration kRefreshEvery = std::chrono::seconds(60);
+  static constexpr Duration kRefreshDoubtedEvery = std::chrono::seconds(1);
 
   Credentials(const Clock& clock, ClusterAccess access, FileReader read = ReadSmallFile);
 
-  /// Reads the files again if kRefreshEvery has passed. A file that cannot be read keeps its last
-  /// value.
+  /// Reads the files again if kRefreshEvery has passed; after Doubt, kRefreshDoubtedEvery. A file
+  /// that cannot be read keeps its last value.
   void RefreshIfDue();
+  /// No connection could be had: the server's authority or our certificate may be another by now.
+  void Doubt() { doubted_ = true; }
   /// Reads them now (after a 401). True if anything changed.
   bool Refresh();
 
@@ -95,6 +98,7 @@ class Credentials {
   ClusterAccess access_;
   FileReader read_;
   TimePoint read_at_;
+  bool doubted_ = false;
   uint64_t tls_generation_ = 1;
   uint64_t plugin_generation_ = 0;
   absl::Status last_error_;
