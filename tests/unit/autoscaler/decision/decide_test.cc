@@ -31,6 +31,21 @@ TEST_CASE("demand while asleep wakes, and says so") {
   CHECK(Decide(policy, poke, asleep, kNow).decision.reason == Reason::kActivationScale);
 }
 
+TEST_CASE("the first pods of a wake come whatever the rate of growth, and take nothing from it") {
+  Policy policy = TestPolicy();
+  policy.scale_up_rate = 1.01;
+  policy.activation_scale = 5;
+  const Observed poke{.has_data = true, .stable = 1, .panic = 1, .replicas = 0, .parked = 1};
+  const Decided woken = Decide(policy, poke, InitialState(policy, poke, false, kNow), kNow);
+  CHECK(woken.decision.wanted == 5);
+  // The first growth after it may be as large as if the pods had always been there.
+  policy.scale_up_rate = 3;
+  const Observed busy{.has_data = true, .stable = 900, .panic = 900, .ready = 5, .replicas = 5};
+  for (const State& state : {woken.state, InitialState(policy, busy, false, kNow)}) {
+    CHECK(Decide(policy, busy, state, kNow).decision.wanted == 15);
+  }
+}
+
 TEST_CASE("without a live proxy the count is held, and panic does not move") {
   Observed observed{.ready = 5, .replicas = 5};
   const Decided decided = Decide(TestPolicy(), observed, State{}, kNow);
