@@ -33,7 +33,7 @@ def api_down(figures, seconds=600):
             await asyncio.to_thread(lab.component, "kube-apiserver", "kill")
             await asyncio.sleep(seconds if number == 0 else 1)
             held = asyncio.create_task(Connection(8080, proxy).request(later[number], timeout=300))
-            await asyncio.sleep(0.5)
+            await asyncio.to_thread(lab.holds, proxy, f"default/later-{number}")
             await asyncio.to_thread(lab.component, "etcd", "restart")
             await asyncio.to_thread(lab.component, "kube-apiserver", "start")
             await asyncio.to_thread(wait_until, lab.answers, 60, "the API server is not back")
