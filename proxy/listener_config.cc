@@ -162,7 +162,8 @@ net::TlsServerPolicy TlsConfig::Policy(const std::string& address) const {
 
 void AddListenerOptions(app::Options& options, ListenerOptions& listeners) {
   TlsConfig& tls = listeners.tls;
-  options.AddList("listen", &listeners.listen, "Addresses on which requests are taken.");
+  options.AddList("listen", &listeners.listen,
+                  "Addresses on which requests are taken; [::] is every one of both families.");
   options.AddList("listen-tls", &listeners.listen_tls, "Addresses on which TLS is spoken.");
   options.AddList("tls-certificates", &listeners.certificates,
                   "CERT:KEY or CERT:KEY:STAPLE each: files (PEM; the staple DER) for listen-tls; "

@@ -194,6 +194,7 @@ class HttpService {
 };
 
 struct ListenOptions {
+  /// "::" is every address of both families, or of IPv4 where the kernel has no IPv6.
   std::string host = "127.0.0.1";
   uint16_t port = 0;  ///< 0: any free port
   std::optional<ServerTls> tls;

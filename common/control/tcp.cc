@@ -6,6 +6,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
 #include <netinet/tcp.h>
@@ -43,10 +44,14 @@ void SetOptions(int socket) {
   set(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(kUserTimeoutMs));
 }
 
+/// An IPv4 address in IPv6 clothes prints as IPv4.
 std::string TextOf(const tcp::endpoint& endpoint) {
-  const std::string address = endpoint.address().to_string();
+  asio::ip::address address = endpoint.address();
+  if (address.is_v6() && address.to_v6().is_v4_mapped())
+    address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
   const std::string port = std::to_string(endpoint.port());
-  return endpoint.address().is_v6() ? "[" + address + "]:" + port : address + ":" + port;
+  return address.is_v6() ? "[" + address.to_string() + "]:" + port
+                         : address.to_string() + ":" + port;
 }
 
 absl::Status Unavailable(const std::string& what, const Error& error) {
@@ -333,8 +338,15 @@ struct AcceptState : std::enable_shared_from_this<AcceptState> {
     Error error;
     const asio::ip::address address = asio::ip::make_address(host, error);
     if (error) return absl::FailedPreconditionError("listen on " + where + ": not an address");
-    const tcp::endpoint endpoint(address, port);
+    tcp::endpoint endpoint(address, port);
     acceptor.open(endpoint.protocol(), error);
+    if (error == asio::error::address_family_not_supported &&
+        address == asio::ip::address_v6::any()) {
+      endpoint = tcp::endpoint(tcp::v4(), port);
+      acceptor.open(endpoint.protocol(), error);
+    }
+    if (!error && endpoint.protocol() == tcp::v6())
+      acceptor.set_option(asio::ip::v6_only(false), error);
     if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
     if (!error) acceptor.bind(endpoint, error);
     if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);

@@ -16,12 +16,21 @@ absl::Status Failed(const char* call, const SocketAddress& address, int code) {
                                 std::generic_category().message(code));
 }
 
+bool IsAnyV6(const SocketAddress& address) {
+  return address == *SocketAddress::Parse("::", address.port());
+}
+
 }  // namespace
 
 absl::StatusOr<Descriptor> Listen(const SocketAddress& address, const ListenOptions& options) {
   Descriptor socket(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket && errno == EAFNOSUPPORT && IsAnyV6(address))
+    return Listen(*SocketAddress::Parse("0.0.0.0", address.port()), options);
   if (!socket) return Failed("socket", address, errno);
   const int on = 1;
+  const int off = 0;
+  if (address.is_v6())
+    CHECK(setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0);
   CHECK(setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
   CHECK(setsockopt(socket.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0);
   if (options.client_receive_buffer > 0) {

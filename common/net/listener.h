@@ -19,6 +19,7 @@ struct ListenOptions {
   int client_receive_buffer = 512 * 1024;
 };
 
+/// [::] is every address of both families, or of IPv4 where the kernel has no IPv6.
 [[nodiscard]] absl::StatusOr<Descriptor> Listen(const SocketAddress& address,
                                                 const ListenOptions& options);
 

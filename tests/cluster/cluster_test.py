@@ -138,10 +138,12 @@ class Wakes(unittest.TestCase):
         self.assertEqual(ask("greeter.default.svc.cluster.local").status, 200)
         alias = LAB.api.get("Service", "default", "greeter")["spec"]["externalName"]
         self.assertEqual(alias, f"rouse-proxy.{SYSTEM}.svc.cluster.local")
-        # That name's address, as cluster DNS would give it.
-        address = LAB.api.get("Service", SYSTEM, "rouse-proxy")["spec"]["clusterIP"]
-        answer = asyncio.run(Connection(80, address).request("greeter.default.svc.cluster.local"))
-        self.assertEqual(answer.status, 200)
+        # That name's addresses, as cluster DNS would give them.
+        addresses = LAB.api.get("Service", SYSTEM, "rouse-proxy")["spec"]["clusterIPs"]
+        self.assertEqual([":" in address for address in addresses], [False, True])
+        for address in addresses:
+            answer = asyncio.run(Connection(80, address).request("greeter.default.svc.cluster.local"))
+            self.assertEqual(answer.status, 200)
         LAB.kubectl("delete", "-k", ROOT / "deploy/examples/greeter")
 
     def test_many_at_once(self):

@@ -9,6 +9,7 @@
 #include "common/control/asio_loop.h"
 #include "common/control/byte_stream.h"
 #include "tests/support/control/on_loopback.h"
+#include "tests/support/net/without_ipv6.h"
 
 namespace rouse::control {
 namespace {
@@ -21,8 +22,10 @@ struct Wired : OnLoopback {
   std::unique_ptr<Accepting> accepting;
   absl::StatusOr<std::unique_ptr<ByteStream>> dialled = absl::UnknownError("not yet");
 
-  Wired() {
-    auto opened = Accept(loop, log, {}, nullptr, [this](std::unique_ptr<ByteStream> stream) {
+  explicit Wired(const std::string& host = "127.0.0.1") {
+    ListenOptions options;
+    options.host = host;
+    auto opened = Accept(loop, log, options, nullptr, [this](std::unique_ptr<ByteStream> stream) {
       accepted.push_back(std::move(stream));
     });
     REQUIRE(opened.ok());
@@ -72,6 +75,23 @@ TEST_CASE("a dialled connection carries bytes both ways and knows its ends") {
     ended = status.ok() && data.empty();
   });
   REQUIRE(wired.Run([&] { return ended; }));
+}
+
+TEST_CASE(":: takes both families, and IPv4 where there is no other") {
+  for (const char* host : {"127.0.0.1", "::1"}) {
+    Wired wired("::");
+    Origin origin = OnLoopback::At(wired.accepting->port());
+    origin.host = host;
+    const auto dialing = wired.Dial(origin);
+    REQUIRE(wired.Run([&] { return wired.dialled.ok() && wired.accepted.size() == 1; }));
+    CHECK(wired.accepted[0]->peer() == (*wired.dialled)->local());
+    CHECK(wired.accepted[0]->local() == (*wired.dialled)->peer());
+  }
+  CHECK(testing::WithoutIpv6([] {
+    Wired wired("::");
+    const auto dialing = wired.Dial(OnLoopback::At(wired.accepting->port()));
+    return wired.Run([&] { return wired.dialled.ok() && wired.accepted.size() == 1; });
+  }));
 }
 
 TEST_CASE("a stream that is destroyed is silent, and its peer reads the end") {
