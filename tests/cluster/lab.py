@@ -56,8 +56,8 @@ class Refused(Exception):
 class Api:
     """Calls as the administrator, on one connection per thread."""
 
-    def __init__(self, directory):
-        self.tls = ssl.create_default_context(cafile=str(directory / "ca.crt"))
+    def __init__(self, directory, authority="ca.crt"):
+        self.tls = ssl.create_default_context(cafile=str(directory / authority))
         self.tls.load_cert_chain(directory / "client-kubeconfig.crt", directory / "client-kubeconfig.key")
         self.of_thread = threading.local()
 

@@ -6,7 +6,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 if [ $# = 0 ]; then
   "$here/lab.sh" go -C "$here" test ./internal/...
-  set -- cluster_test pages_test
+  set -- cluster_test pages_test rotation_test
 fi
 # Connections end with the loop that they belong to, and would warn.
 PYTHONPATH=$here exec "$here/lab.sh" python3 -W ignore -m unittest -v "$@"
