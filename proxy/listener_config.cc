@@ -60,7 +60,7 @@ absl::Status TakeCertificates(const ConfigNode& node, std::vector<CertificateFil
 
 absl::Status TakeTls(const ConfigNode& node, TlsConfig* into) {
   if (!node.is_map()) return node.Error("expected {certificates: [{cert, key}]}");
-  const absl::Status keys = node.CheckKeys(
+  absl::Status keys = node.CheckKeys(
       {"certificates", "client_ca", "client_auth", "profile", "groups", "strict_names"});
   if (!keys.ok()) return keys;
   if (const ConfigNode* const list = node.Find("certificates"); list != nullptr) {
@@ -98,8 +98,7 @@ absl::Status TakeListener(const ConfigNode& node, ListenerConfig* into) {
     return absl::OkStatus();
   }
   if (!node.is_map()) return node.Error("expected {address: ADDRESS:PORT}");
-  const absl::Status keys =
-      node.CheckKeys({"address", "tls", "https_redirect", "proxy_protocol_from"});
+  absl::Status keys = node.CheckKeys({"address", "tls", "https_redirect", "proxy_protocol_from"});
   if (!keys.ok()) return keys;
   const ConfigNode* const address = node.Find("address");
   if (address == nullptr || !address->is_scalar()) return node.Error("an address is missing");
@@ -131,6 +130,7 @@ ListenerConfig Plain(const ListenerOptions& options, const std::string& address)
 
 std::vector<std::string> AddressesOf(const std::vector<ListenerConfig>& listeners) {
   std::vector<std::string> addresses;
+  addresses.reserve(listeners.size());
   for (const ListenerConfig& listener : listeners) addresses.push_back(listener.address);
   return addresses;
 }
