@@ -101,7 +101,17 @@ class Api:
 
     def create(self, *objects):
         for item in objects:
+            wait_until(lambda: self.created(item), 20, "there is no address for a Service")
+
+    def created(self, item):
+        """False where the API server has just started, and does not know of its addresses for Services yet."""
+        try:
             self.call("POST", path_of(item["kind"], item["metadata"].get("namespace")), item)
+        except Refused as refused:
+            if "failed to allocate a serviceIP" in str(refused):
+                return False
+            raise
+        return True
 
     def patch(self, kind, namespace, name, change, subresource=None):
         return self.call("PATCH", path_of(kind, namespace, name, subresource), change,

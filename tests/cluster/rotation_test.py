@@ -23,23 +23,21 @@ class Rotation(unittest.TestCase):
             administrator = {name: (lab.state / f"client-kubeconfig.{kind}").read_text()
                              for name, kind in (("certificate", "crt"), ("key", "key"))}
             with Outside(lab, "127.9.0.1", **administrator) as proxy:
-                _, later = workload("later")
-                labels = later["metadata"].pop("labels")
-                lab.api.create(*workload("before"), later)
+                lab.api.create(*workload("before"))
                 proxy.knows("before.default", 20)
                 lab.component("kube-apiserver", "stop")
                 replace_authority(lab)
                 lab.component("kube-apiserver", "start")
                 lab.api = Api(lab.state, "new-ca.crt")
                 wait_until(lab.answers, 60, "the API server is not back")
-                lab.api.patch("Service", "default", "later", {"metadata": {"labels": labels}})
+                lab.api.create(*workload("after"))
                 # It asks the server that is there, and again, and does not trust it.
                 before = self.failures(proxy)
                 wait_until(lambda: self.failures(proxy) >= before + 4, 20, proxy.process.tail())
-                self.assertFalse(lab.knows(proxy.address, ["later.default"]))
+                self.assertFalse(lab.knows(proxy.address, ["after.default"]))
                 proxy.write("ca", (lab.state / "new-ca.crt").read_text())
                 # Much less than the minute after which the file is read in any case.
-                proxy.knows("later.default", 20)
+                proxy.knows("after.default", 20)
 
     @staticmethod
     def failures(proxy):
