@@ -302,8 +302,12 @@ void WatcherCore::Fail(const absl::Status& why, Next next) {
     const auto spread = static_cast<uint64_t>((asked / 10).count());
     wait = std::max(wait, asked + Duration(static_cast<int64_t>(random_.Below(spread + 1))));
   }
-  if (!unreached || now - said_at_ >= limits_.backoff_most) {
-    if (unreached) said_at_ = now;
+  const bool said = unreached && why.message() == said_ && now - said_at_ < limits_.backoff_most;
+  if (!said) {
+    if (unreached) {
+      said_at_ = now;
+      said_ = std::string(why.message());
+    }
     log_.Warn("watch_failed", {{"kind", target_.type.kind},
                                {"step", next == Next::kList ? "list" : "watch"},
                                {"wait_ms", Milliseconds(wait)},

@@ -124,6 +124,7 @@ class WatcherCore {
   Backoff backoff_;    ///< where the server answers
   Backoff unreached_;  ///< where it cannot be reached
   TimePoint said_at_{};
+  std::string said_;  ///< why it could not be reached, as it was logged last
   ListFrom list_from_ = ListFrom::kCache;
   std::string version_;
   bool streams_;            ///< lists are streamed: not refused so far

@@ -262,6 +262,31 @@ TEST_CASE("while the server is away nothing known is forgotten, and its return i
   CHECK(f.notes.Take() == Told{"-a#u"});
 }
 
+TEST_CASE("why there is no connection is said once in half a minute, and where it is another") {
+  WatcherFixture f;
+  const ScriptedService::Taken watch = f.Begin();
+  const auto said = [&] {
+    f.api.log.Flush();
+    return std::count_if(
+        f.api.log_lines.begin(), f.api.log_lines.end(),
+        [](const std::string& line) { return line.find("watch_failed") != std::string::npos; });
+  };
+  f.api.network.SetLink("*", {Duration(), Duration(), true, false});
+  f.api.network.Cut("*");
+  f.api.RunFor(seconds(20));
+  CHECK(said() == 2);  // that the watch was cut, and that there is nobody
+  f.api.network.SetLink("*", {});
+  for (int i = 0; i < 3; ++i) {
+    static_cast<void>(f.WaitForRequest(seconds(5)));
+    f.api.Take().responder->Abort();
+    f.api.Settle();
+    CHECK(said() == 3);
+  }
+  f.api.network.SetLink("*", {Duration(), Duration(), true, false});
+  f.api.RunFor(seconds(65));
+  CHECK(said() == 6);
+}
+
 TEST_CASE("a new list deletes what vanished, replaces what was made anew, and repeats nothing") {
   WatcherFixture f;
   f.api.Answer(200, ListText("10", {ServiceText("same", "1"), ServiceText("gone", "2"),
