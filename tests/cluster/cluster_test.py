@@ -3,11 +3,14 @@
 
 import asyncio
 import json
+import socket
+import ssl
 import time
 import unittest
 
 import yaml
 
+from chart_test import Chart
 from lab import (ROOT, SYSTEM, Callers, Connection, Lab, Outside, Refused, Watch, wait_until, workload)
 
 
@@ -431,50 +434,22 @@ class Faults(unittest.TestCase):
         self.assertEqual(answer.status, 200)
 
 
-class Chart(unittest.TestCase):
-    PLACE = ("rouse", ROOT / "deploy/chart", f"--namespace={SYSTEM}")
-
-    def render(self, *values):
-        return self.keyed(LAB.helm("template", *self.PLACE, *values))
-
-    @staticmethod
-    def keyed(text):
-        return {(item["kind"], item["metadata"]["name"]): item for item in yaml.safe_load_all(text) if item}
-
-    def test_it_renders_what_the_base_has(self):
-        base = self.keyed(LAB.kubectl("kustomize", ROOT / "deploy/base"))
-        del base["Namespace", SYSTEM]  # made by --create-namespace
-        self.maxDiff = None
-        self.assertEqual(self.render(), base)
-
-    def test_a_wrong_value_is_refused_by_its_name(self):
-        for wrong, told in (("proxy.replicas=none", "replicas"), ("proxy.replica=2", "'replica' not allowed"),
-                            ("autoscaler.extraArgs={tick=1s}", "extraArgs/0")):
-            with self.assertRaisesRegex(RuntimeError, f"(?s)specifications of the schema.*{told}"):
-                self.render("--set", wrong)
-
-    def test_values_reach_the_objects(self):
-        objects = self.render("--set", "proxy.drainTimeout=300,proxy.holdTimeout=120,serviceMonitor.enabled=true",
-                              "--set", "proxy.extraArgs={--shards=2},networkPolicy.enabled=false",
-                              "--set", "proxy.image.repository=example.com/p,proxy.image.tag=v9,proxy.tolerations[0].key=x")
-        pod = objects["Deployment", "rouse-proxy"]["spec"]["template"]["spec"]
-        self.assertEqual(pod["terminationGracePeriodSeconds"], 5 + 120 + 300 + 5)
-        self.assertIn("--shards=2", pod["containers"][0]["args"])
-        self.assertEqual(pod["containers"][0]["image"], "example.com/p:v9")
-        self.assertEqual(pod["tolerations"], [{"key": "x"}])
-        self.assertIn(("ServiceMonitor", "rouse"), objects)
-        self.assertNotIn(("NetworkPolicy", "rouse-proxy"), objects)
-
-
 class ZLast(unittest.TestCase):
     """Runs last: it takes Rouse away."""
 
     def test_the_chart_installs_and_uninstalls(self):
         LAB.certify_reports()
-        LAB.helm("install", *Chart.PLACE, "--set", "reports.tls=true")
+        certificate = LAB.certify("charted.default", "rouse-proxy-tls")
+        LAB.helm("install", *Chart.PLACE, "--set", "reports.tls=true,proxy.https.enabled=true")
         LAB.settled("rouse-proxy")
         LAB.settled("rouse-autoscaler")
-        self.assertEqual(ask(LAB.add("charted")).status, 200)
+        host = LAB.add("charted")
+        self.assertEqual(ask(host).status, 200)
+        context = ssl.create_default_context(cadata=certificate)
+        with socket.create_connection((LAB.proxies()[0], 8443), timeout=60) as plain, \
+                context.wrap_socket(plain, server_hostname="charted.default") as tls:
+            tls.sendall(f"GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n".encode())
+            self.assertTrue(tls.recv(64).startswith(b"HTTP/1.1 200"))
         LAB.helm("uninstall", "rouse", f"--namespace={SYSTEM}")
         wait_until(lambda: not LAB.api.items("Pod", SYSTEM), 120, "its pods do not go")
         self.assertEqual(LAB.api.items("Service", SYSTEM), [])

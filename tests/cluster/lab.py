@@ -222,14 +222,19 @@ class Lab:
     def certify_reports(self):
         """The namespace, with the Secrets for reports over mutual TLS: one certificate, its own authority, for both."""
         self.kubectl("create", "namespace", SYSTEM)
+        self.certify(f"rouse-autoscaler.{SYSTEM}.svc", "rouse-proxy-reports", "rouse-autoscaler-reports")
+
+    def certify(self, name, *secrets):
+        """Secrets with one certificate for the name, its own authority; what it is."""
         with tempfile.TemporaryDirectory() as directory:
             self.run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                      "-keyout", f"{directory}/tls.key", "-out", f"{directory}/tls.crt", "-days", "2",
-                     "-subj", "/CN=reports", "-addext", f"subjectAltName=DNS:rouse-autoscaler.{SYSTEM}.svc")
-            for name in ("rouse-proxy-reports", "rouse-autoscaler-reports"):
-                self.kubectl("create", "secret", "generic", name, f"--namespace={SYSTEM}", "--type=kubernetes.io/tls",
+                     "-subj", "/CN=rouse", "-addext", f"subjectAltName=DNS:{name}")
+            for secret in secrets:
+                self.kubectl("create", "secret", "generic", secret, f"--namespace={SYSTEM}", "--type=kubernetes.io/tls",
                              f"--from-file={directory}/tls.key", f"--from-file={directory}/tls.crt",
                              f"--from-file=ca.crt={directory}/tls.crt")
+            return pathlib.Path(directory, "tls.crt").read_text(encoding="ascii")
 
     def helm(self, *arguments):
         return self.run(TOOLS / "helm", *arguments)

@@ -66,19 +66,37 @@ class Base(unittest.TestCase):
                 self.assertRegex(known, rf"--{re.escape(option)}\b", f"{name} --{option}")
 
     def test_what_components_add_are_options_and_places_that_exist(self):
-        component = yaml.safe_load((ROOT / "deploy/components/reports-tls/kustomization.yaml").read_text())
-        for patch in component["patches"]:
-            name = patch["target"]["name"]
-            known = subprocess.run([BIN / name, "--help"], capture_output=True, text=True, check=True).stdout
+        named = {(item["kind"], item["metadata"]["name"]): item for item in objects()}
+        components = sorted((ROOT / "deploy/components").glob("*/kustomization.yaml"))
+        patches = [patch for file in components for patch in yaml.safe_load(file.read_text()).get("patches", [])]
+        self.assertGreater(len(patches), 4)
+        for patch in patches:
+            kind, name = patch["target"]["kind"], patch["target"]["name"].strip("^$")
             for change in yaml.safe_load(patch["patch"]):
-                *place, last = change["path"].removeprefix("/spec/template/spec/").split("/")
+                *place, last = change["path"].removeprefix("/").split("/")
                 if "args" in place:
+                    known = subprocess.run([BIN / name, "--help"], capture_output=True, text=True, check=True).stdout
                     self.assertRegex(known, rf"{re.escape(change['value'].split('=')[0])}\b", name)
-                parent = pod(name)
+                parent = named[kind, name]
                 for step in place:
                     parent = parent[int(step) if step.isdigit() else step]
                 # "-" goes behind what there is; a list of its own must not replace one.
                 self.assertTrue(last == "-" or last not in parent, change["path"])
+
+    def test_the_https_component_listens_where_the_service_and_the_policy_lead(self):
+        added = {}
+        for patch in yaml.safe_load((ROOT / "deploy/components/https/kustomization.yaml").read_text())["patches"]:
+            for change in yaml.safe_load(patch["patch"]):
+                added.setdefault((patch["target"]["kind"], change["path"].split("/")[-2]), []).append(change["value"])
+        (port,) = added["Deployment", "ports"]
+        self.assertIn(f"--listen-tls=0.0.0.0:{port['containerPort']}", added["Deployment", "args"])
+        self.assertEqual(added["Service", "ports"][0]["targetPort"], port["name"])
+        self.assertEqual(added["NetworkPolicy", "ports"], [{"port": port["name"]}])
+        (mount,), (volume,) = added["Deployment", "volumeMounts"], added["Deployment", "volumes"]
+        self.assertEqual(mount["name"], volume["name"])
+        self.assertIn("--tls-certificates={0}/tls.crt:{0}/tls.key".format(mount["mountPath"]), added["Deployment", "args"])
+        redirect = (ROOT / "deploy/components/https-redirect/kustomization.yaml").read_text()
+        self.assertIn(f"--https-redirect={added['Service', 'ports'][0]['port']}", redirect)
 
     def test_pods_are_locked_down(self):
         for name in ("rouse-proxy", "rouse-autoscaler"):
