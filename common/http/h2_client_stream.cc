@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "common/http/web_socket_key.h"
-
 namespace rouse::http {
 
 H2ClientStream::H2ClientStream(H2StreamOwner& connection)
@@ -27,13 +25,10 @@ Step H2ClientStream::TrySendHead(const RequestHead& head, const HeadPatch& patch
   }
   if (connect_) {
     const auto key = head.fields.Find("sec-websocket-key");
-    const WebSocketAccept accept = AcceptOf(key.value_or(""));
-    accept_.assign(accept.begin(), accept.end());
-    reader().SetPatient();
+    accept_ = std::make_unique<WebSocketAccept>(AcceptOf(key.value_or("")));
   }
   const bool bodiless = !connect_ && (head.body == BodyKind::kNone || (end && first.empty()));
   position_ = connection_.codec().packed_total();
-  reader().Start(true);
   writer().Begin(connect_ ? std::string_view() : first, !connect_ && (end || bodiless), !bodiless);
   id_ = connection_.Request(*this, list.fields(), bodiless ? nullptr : &writer());
   if (id_ == H2Codec::kNoStream) {
@@ -45,12 +40,20 @@ Step H2ClientStream::TrySendHead(const RequestHead& head, const HeadPatch& patch
   return writer().State();
 }
 
+void H2ClientStream::OpenReader() {
+  H2Stream::OpenReader();
+  reader_->Start(sent_);
+  if (connect_) reader_->SetPatient();
+}
+
 void H2ClientStream::TakeHead(const H2Block& block) {
   touched_ = true;
   if (!error_.ok()) return;
-  Received received;
-  Error error = ReadResponse(block, to_head_, accept_, received.bytes, received.head);
-  const int status = received.head.status;
+  auto received = std::make_unique<Received>();
+  const std::string_view accept =
+      accept_ ? std::string_view(accept_->data(), accept_->size()) : std::string_view();
+  Error error = ReadResponse(block, to_head_, accept, received->bytes, received->head);
+  const int status = received->head.status;
   if (error.ok() && status < 200) {
     if (status == 101)
       error = {ErrorKind::kUpstreamProtocol, Side::kUpstream, false, "a 101 over HTTP/2"};
@@ -60,14 +63,13 @@ void H2ClientStream::TakeHead(const H2Block& block) {
     // A 100 answers an Expect that was never forwarded: the client has had its own.
     if (error.ok() && status != 100) early_->waiting.push_back(std::move(received));
   } else if (error.ok()) {
-    final_head_ = true;
     received_ = std::move(received);
     if (!connect_ || status >= 300) {
       connect_ = false;
-      if (block.end || received_.head.body == BodyKind::kNone) reader().Start(false);
+      if (block.end || received_->head.body == BodyKind::kNone) reader().Start(false);
     } else {
-      received_.head.status = 101;
-      received_.head.body = BodyKind::kStreamed;
+      received_->head.status = 101;
+      received_->head.body = BodyKind::kStreamed;
     }
   }
   if (!error.ok()) return Fail(error);
@@ -79,19 +81,21 @@ net::Task<Result<const ResponseHead*>> H2ClientStream::ReceiveHead(TimePoint dea
     if (early_ != nullptr && !early_->waiting.empty()) {
       early_->current = std::move(early_->waiting.front());
       early_->waiting.pop_front();
-      co_return &early_->current.head;
+      co_return &early_->current->head;
     }
-    if (final_head_) co_return &received_.head;
+    if (received_) co_return &received_->head;
     if (!error_.ok()) co_return error_;
     net::Event arrived(connection_.shard());
     head_event_ = &arrived;
     const net::Wake why = co_await arrived.Wait(deadline);
     head_event_ = nullptr;
-    if (why == net::Wake::kDeadline && !touched_ && error_.ok())
-      Fail({ErrorKind::kResponseStartTimeout, Side::kUpstream, false, "no response in time"});
-    if (why == net::Wake::kDeadline && !final_head_ && error_.ok())
-      Fail({ErrorKind::kResponseStartTimeout, Side::kUpstream, false, "no response in time"});
+    if (why == net::Wake::kDeadline) HeadLate();
   }
+}
+
+void H2ClientStream::HeadLate() {
+  if (!received_ && error_.ok())
+    Fail({ErrorKind::kResponseStartTimeout, Side::kUpstream, false, "no response in time"});
 }
 
 void H2ClientStream::Fail(const Error& error) {
@@ -108,11 +112,11 @@ void H2ClientStream::Broken(const Error& error) {
   if (sent_ && connection_.codec().written_total() <= position_) own.retry_safe = true;
   if (touched_) own.retry_safe = false;
   // A complete answer stands, whatever became of the rest of the request (RFC 9113 section 8.1).
-  if (final_head_ && reader().peer_ended()) {
+  if (received_ && reader().peer_ended()) {
     if (!writer().ended()) writer().Fail(own);
     return;
   }
-  if (final_head_) own.kind = ErrorKind::kUpstreamTruncated;
+  if (received_) own.kind = ErrorKind::kUpstreamTruncated;
   Fail(own);
 }
 

@@ -7,11 +7,11 @@
 
 #include <deque>
 #include <memory>
-#include <string>
 
 #include "common/http/h2_heads.h"
 #include "common/http/h2_stream.h"
 #include "common/http/stream.h"
+#include "common/http/web_socket_key.h"
 
 namespace rouse::http {
 
@@ -23,7 +23,7 @@ class H2ClientStream final : public ClientStream, public H2Stream {
 
   // ---- for the connection
   void TakeHead(const H2Block& block) override;
-  [[nodiscard]] bool final_head() const { return final_head_; }
+  [[nodiscard]] bool final_head() const { return received_ != nullptr; }
   void Broken(const Error& error) override;
 
   // ---- ClientStream
@@ -37,28 +37,29 @@ class H2ClientStream final : public ClientStream, public H2Stream {
   [[nodiscard]] bool untouched() const override { return !touched_; }
 
  private:
-  struct Received {
+  struct Received : H2Pooled {
     H2HeadBytes bytes;
     ResponseHead head;
   };
+  void OpenReader() override;
   void Fail(const Error& error);
+  void HeadLate();
 
   /// Of 1xx heads; few streams have any.
   struct Early {
-    std::deque<Received> waiting;  ///< not handed out yet
-    Received current;
+    std::deque<std::unique_ptr<Received>> waiting;  ///< not handed out yet
+    std::unique_ptr<Received> current;
   };
 
   net::Event* head_event_ = nullptr;  ///< in the frame of the ReceiveHead that waits
   std::unique_ptr<Early> early_;
-  Received received_;
-  std::string accept_;  ///< what answers the client's Sec-WebSocket-Key
+  std::unique_ptr<Received> received_;       ///< the final head
+  std::unique_ptr<WebSocketAccept> accept_;  ///< what answers the client's Sec-WebSocket-Key
   Error error_;
   uint64_t position_ = 0;  ///< of its first byte in the connection's output
   bool touched_ = false;   ///< something of the response has come
   bool to_head_ = false;
   bool connect_ = false;
-  bool final_head_ = false;
   bool sent_ = false;
 };
 

@@ -173,12 +173,6 @@ bool H2Codec::over() const {
          nghttp2_session_want_write(session_.get()) == 0;
 }
 
-bool H2Codec::Resume(int32_t id) {
-  // Not deferred, or already gone: then it needs no resuming.
-  (void)nghttp2_session_resume_data(session_.get(), id);
-  return Pack();
-}
-
 void H2Codec::Reset(int32_t id, H2Code code) {
   RememberReset(id);
   nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, id, static_cast<uint32_t>(code));

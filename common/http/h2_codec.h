@@ -66,6 +66,7 @@ struct H2Outgoing {
   std::string_view data;
   bool end = false;
   bool starved = false;  ///< waits for the socket, not for a window
+  bool asked = false;    ///< the codec asks for it; not before there is something to be had
 };
 
 class H2Stream;
@@ -126,8 +127,8 @@ class H2Codec {
   /// The id of the new stream; kNoStream where there can be none.
   int32_t SubmitRequest(std::span<const H2Field> fields, H2Outgoing* more, H2Stream& stream);
   bool SubmitTrailers(int32_t id, std::span<const H2Field> fields);
-  /// `outgoing` of this stream has something to send again.
-  bool Resume(int32_t id);
+  /// `more` of this stream has something to send, for the first time or again.
+  bool Resume(int32_t id, H2Outgoing& more);
   void Reset(int32_t id, H2Code code);
   /// The stream is not told anything any more.
   void Detach(int32_t id);

@@ -247,11 +247,21 @@ const nghttp2_session_callbacks* H2Codec::Callbacks() {
   return all;
 }
 
-bool H2Codec::SubmitResponse(int32_t id, std::span<const H2Field> fields, H2Outgoing* more) {
-  const Nvs nvs(fields);
+namespace {
+
+nghttp2_data_provider ProviderOf(H2Outgoing* more) {
   nghttp2_data_provider provider{};
   provider.source.ptr = more;
   provider.read_callback = &H2Callbacks::Pull;
+  if (more != nullptr) more->asked = true;
+  return provider;
+}
+
+}  // namespace
+
+bool H2Codec::SubmitResponse(int32_t id, std::span<const H2Field> fields, H2Outgoing* more) {
+  const Nvs nvs(fields);
+  const nghttp2_data_provider provider = ProviderOf(more);
   return nghttp2_submit_response(session_.get(), id, nvs.data(), nvs.size(),
                                  more != nullptr ? &provider : nullptr) == 0 &&
          Pack();
@@ -267,14 +277,29 @@ bool H2Codec::SubmitInformational(int32_t id, std::span<const H2Field> fields) {
 int32_t H2Codec::SubmitRequest(std::span<const H2Field> fields, H2Outgoing* more,
                                H2Stream& stream) {
   const Nvs nvs(fields);
-  nghttp2_data_provider provider{};
-  provider.source.ptr = more;
-  provider.read_callback = &H2Callbacks::Pull;
-  const int32_t id = nghttp2_submit_request(session_.get(), nullptr, nvs.data(), nvs.size(),
-                                            more != nullptr ? &provider : nullptr, &stream);
+  int32_t id = kNoStream;
+  if (more != nullptr && more->data.empty() && !more->end) {
+    id = nghttp2_submit_headers(session_.get(), NGHTTP2_FLAG_NONE, -1, nullptr, nvs.data(),
+                                nvs.size(), &stream);
+  } else {
+    const nghttp2_data_provider provider = ProviderOf(more);
+    id = nghttp2_submit_request(session_.get(), nullptr, nvs.data(), nvs.size(),
+                                more != nullptr ? &provider : nullptr, &stream);
+  }
   // It must have gone out at once: nothing of it was copied.
   const bool went = id > 0 && Pack() && nghttp2_session_find_stream(session_.get(), id) != nullptr;
   return went ? id : kNoStream;
+}
+
+bool H2Codec::Resume(int32_t id, H2Outgoing& more) {
+  // Where it is not deferred, or the stream is already gone, there is nothing to resume.
+  if (more.asked) {
+    (void)nghttp2_session_resume_data(session_.get(), id);
+  } else {
+    const nghttp2_data_provider provider = ProviderOf(&more);
+    (void)nghttp2_submit_data(session_.get(), NGHTTP2_FLAG_END_STREAM, id, &provider);
+  }
+  return Pack();
 }
 
 bool H2Codec::SubmitTrailers(int32_t id, std::span<const H2Field> fields) {

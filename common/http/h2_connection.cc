@@ -128,8 +128,8 @@ bool H2Connection::WriteOnce() {
 void H2Connection::ResumeStarved() {
   if (!codec_.TakeStarved()) return;
   for (H2Stream* at = first_stream_; at != nullptr; at = at->next_)
-    if (at->bodies_ && std::exchange(at->writer().starved, false))
-      failed_ = !codec_.Resume(at->id_) || failed_;
+    if (at->writer_ && std::exchange(at->writer_->starved, false))
+      failed_ = !codec_.Resume(at->id_, *at->writer_) || failed_;
 }
 
 void H2Connection::OnWritable(void* self) {
@@ -146,7 +146,7 @@ void H2Connection::BoundUnsent() {
   size_t unsent = 0;
   H2Stream* stalest = nullptr;
   for (H2Stream* at = first_stream_; at != nullptr; at = at->next_) {
-    if (!at->bodies_ || !at->writer().pending()) continue;
+    if (!at->writer_ || !at->writer_->pending()) continue;
     unsent += at->writer().data.size();
     if (stalest == nullptr || at->writer().moved() < stalest->writer().moved()) stalest = at;
   }

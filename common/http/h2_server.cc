@@ -40,9 +40,8 @@ H2Stream* H2Server::OnBlock(int32_t id, H2Stream* stream, const H2Block& block) 
     stream->reader().DeliverTrailers(block);
     return stream;
   }
-  auto made =
-      std::make_unique<H2ServerStream>(static_cast<H2StreamOwner&>(*this), id, peer_, options_);
-  made->TakeRequest(block);
+  auto made = std::make_unique<H2ServerStream>(static_cast<H2StreamOwner&>(*this), id, peer_);
+  made->TakeRequest(block, options_);
   Link(*made);
   ids_end_ = ids_end_ || id > kIdLate;
   arrived_.push_back(made.get());

@@ -28,18 +28,18 @@ std::string_view SchemeOf(const PeerInfo& peer) { return peer.tls ? "https" : "h
 
 }  // namespace
 
-H2ServerStream::H2ServerStream(H2StreamOwner& connection, int32_t id, const PeerInfo& peer,
-                               const H1Options& options)
-    : H2Stream(connection, id), peer_(peer), options_(options) {}
+H2ServerStream::H2ServerStream(H2StreamOwner& connection, int32_t id, const PeerInfo& peer)
+    : H2Stream(connection, id), peer_(peer) {}
 
-void H2ServerStream::TakeRequest(const H2Block& block) {
+void H2ServerStream::TakeRequest(const H2Block& block, const H1Options& options) {
   net::Shard& shard = connection_.shard();
   head_ = std::make_unique<Head>();
-  bad_ = ReadRequest(block, options_.head, SchemeOf(peer_), shard.random(), bytes_, *head_);
+  bad_ = ReadRequest(block, options.head, SchemeOf(peer_), shard.random(), bytes_, *head_);
   ended_ = block.end;
   tunnel_ = !head_->upgrade.empty();
+  to_head_ = head_->method == "HEAD";
   if (bad_.ok() && head_->body == BodyKind::kLength &&
-      head_->content_length > options_.body.body_bytes_max)
+      head_->content_length > options.body.body_bytes_max)
     bad_ = {ErrorKind::kBodyTooLarge, Side::kDownstream, false, "the body is over the limit"};
 }
 
@@ -51,9 +51,9 @@ const RequestHead& H2ServerStream::head() const {
   return *head_;
 }
 
-void H2ServerStream::OpenBodies() {
-  H2Stream::OpenBodies();
-  H2BodyReader& reader = bodies_->reader;
+void H2ServerStream::OpenReader() {
+  H2Stream::OpenReader();
+  H2BodyReader& reader = *reader_;
   reader.Start(!ended_);
   // Who streams both ways may have nothing to say for long.
   if (tunnel_ || IsGrpc(head())) reader.SetPatient();
@@ -85,12 +85,11 @@ Step H2ServerStream::TrySendInformational(const ResponseHead& head, const HeadPa
 Step H2ServerStream::TrySendHead(const ResponseHead& head, const HeadPatch& patch,
                                  std::string_view first, bool end) {
   const bool upgraded = head.status == 101;
-  const bool to_head = this->head().method == "HEAD";
-  const bool bodiless = to_head || head.status == 204 || head.status == 304 ||
+  const bool bodiless = to_head_ || head.status == 204 || head.status == 304 ||
                         (!upgraded && head.body == BodyKind::kNone) || (end && first.empty());
   H2FieldList list(connection_.shard().scratch());
-  WriteResponse(head, patch, to_head, list);
-  if (!upgraded && !to_head && head.status != 204 && head.status != 304 && end &&
+  WriteResponse(head, patch, to_head_, list);
+  if (!upgraded && !to_head_ && head.status != 204 && head.status != 304 && end &&
       head.body != BodyKind::kLength && !first.empty())
     list.Add("content-length", list.Number(first.size()));
   if (list.full()) {
@@ -104,20 +103,23 @@ Step H2ServerStream::TrySendHead(const ResponseHead& head, const HeadPatch& patc
   return writer().State();
 }
 
-/// Head and bodies go; both are there again once they are asked for.
+void H2ServerStream::CompactHead() {
+  if (!head_) return;
+  bytes_ = PackRequest(*head_);
+  head_.reset();
+}
+
+/// Head and reader go; both are there again once they are asked for.
 size_t H2ServerStream::Park() {
   size_t held = 0;
-  if (bodies_) {
-    held = bodies_->reader.Compact();
-    ended_ = bodies_->reader.peer_ended();
-    if (bodies_->fresh()) bodies_.reset();
+  if (reader_) {
+    held = reader_->Compact();
+    ended_ = reader_->peer_ended();
+    if (reader_->fresh()) reader_.reset();
   }
   // A body that has not ended may fill its window while nobody reads it.
   const size_t window = ended_ ? held : connection_.window_parked();
-  if (head_) {
-    bytes_ = PackRequest(*head_);
-    head_.reset();
-  }
+  CompactHead();
   return sizeof(*this) + bytes_.size() + window;
 }
 

@@ -13,11 +13,10 @@ namespace rouse::http {
 
 class H2ServerStream final : public ServerStream, public H2Stream {
  public:
-  H2ServerStream(H2StreamOwner& connection, int32_t id, const PeerInfo& peer,
-                 const H1Options& options);
+  H2ServerStream(H2StreamOwner& connection, int32_t id, const PeerInfo& peer);
 
   // ---- for the connection
-  void TakeRequest(const H2Block& block);
+  void TakeRequest(const H2Block& block, const H1Options& options);
   /// Why it cannot be served; ok where it can.
   [[nodiscard]] const Error& bad() const { return bad_; }
   void HandOut() { handed_out_ = true; }
@@ -33,8 +32,9 @@ class H2ServerStream final : public ServerStream, public H2Stream {
   Step TrySendInformational(const ResponseHead& head, const HeadPatch& patch) override;
   Step TrySendHead(const ResponseHead& head, const HeadPatch& patch, std::string_view first,
                    bool end) override;
-  [[nodiscard]] bool head_sent() const override { return bodies_ && bodies_->writer.begun(); }
+  [[nodiscard]] bool head_sent() const override { return writer_ && writer_->begun(); }
   size_t Park() override;
+  void CompactHead() override;
   void Unpark() override {}
   void OnGone(GoneWatch watch) override { gone_watch_ = watch; }
   [[nodiscard]] bool gone() const override { return gone_; }
@@ -44,23 +44,20 @@ class H2ServerStream final : public ServerStream, public H2Stream {
   void Finish(const Error& error) override;
 
  private:
-  struct Head : RequestHead {
-    static void* operator new(size_t bytes) { return net::FramePool::Take(bytes); }
-    static void operator delete(void* head, size_t bytes) { net::FramePool::Give(head, bytes); }
-  };
+  struct Head : RequestHead, H2Pooled {};
 
-  void OpenBodies() override;
+  void OpenReader() override;
 
   const PeerInfo& peer_;
-  const H1Options& options_;
-  mutable std::unique_ptr<Head> head_;  ///< null while parked
-  mutable H2HeadBytes bytes_;           ///< that it lies in; while parked itself, packed
+  mutable std::unique_ptr<Head> head_;  ///< null while it is compact
+  mutable H2HeadBytes bytes_;           ///< that it lies in; while compact itself, packed
   GoneWatch gone_watch_;
   Error bad_;
   bool ended_ = false;  ///< the client's side, with its head
   bool gone_ = false;
   bool handed_out_ = false;
   bool tunnel_ = false;
+  bool to_head_ = false;
 };
 
 }  // namespace rouse::http

@@ -118,26 +118,29 @@ TimePoint H2BodyReader::WaitEnd(TimePoint deadline) const {
 }
 
 net::Task<Result<Piece>> H2BodyReader::Read(TimePoint deadline) {
-  net::Shard& shard = stream_.connection().shard();
   Piece piece;
   for (;;) {
     const Step step = TryRead(piece);
     if (step == Step::kDone) co_return piece;
     if (step == Step::kFailed) co_return error_;
-    const TimePoint begin = shard.now();
-    net::Event arrived(shard);
+    const TimePoint begin = Now();
+    net::Event arrived(stream_.connection().shard());
     arrived_ = &arrived;
     const net::Wake why = co_await arrived.Wait(WaitEnd(deadline));
     arrived_ = nullptr;
-    waited_ += shard.now() - begin;
-    const bool late = why == net::Wake::kDeadline && !buffered() && !ended_;
-    if (late && error_.ok()) {
-      const Side side = stream_.connection().side();
-      const bool downstream = side == Side::kDownstream;
-      error_ = {downstream ? ErrorKind::kBodyTimeout : ErrorKind::kUpstreamTimeout, side, false,
-                "no body bytes in time"};
-    }
+    waited_ += Now() - begin;
+    if (why == net::Wake::kDeadline) Late();
   }
+}
+
+TimePoint H2BodyReader::Now() const { return stream_.connection().shard().now(); }
+
+void H2BodyReader::Late() {
+  if (buffered() || ended_ || !error_.ok()) return;
+  const Side side = stream_.connection().side();
+  const bool downstream = side == Side::kDownstream;
+  error_ = {downstream ? ErrorKind::kBodyTimeout : ErrorKind::kUpstreamTimeout, side, false,
+            "no body bytes in time"};
 }
 
 const Trailers* H2BodyReader::trailers() const {
@@ -184,7 +187,7 @@ Step H2BodyWriter::TryWrite(std::string_view bytes, bool last) {
   end = ended_ = last;
   bytes_written_ += bytes.size();
   moved_ = stream_.connection().shard().now();
-  stream_.connection().Resume(stream_.id());
+  stream_.connection().Resume(stream_.id(), *this);
   if (pending() && error_.ok()) stream_.connection().BoundUnsent();
   return State();
 }
@@ -241,8 +244,8 @@ void H2StreamOwner::Raise(int32_t id) {
   Touch();
 }
 
-void H2StreamOwner::Resume(int32_t id) {
-  failed_ = !codec_.Resume(id) || failed_;
+void H2StreamOwner::Resume(int32_t id, H2Outgoing& more) {
+  failed_ = !codec_.Resume(id, more) || failed_;
   Touch();
 }
 

@@ -34,7 +34,7 @@ class H2StreamOwner {
   // Each may be called at any time.
   void Credit(int32_t id, size_t bytes);
   void Raise(int32_t id);
-  void Resume(int32_t id);
+  void Resume(int32_t id, H2Outgoing& more);
   void Trailers(int32_t id, std::span<const H2Field> fields);
   void Respond(int32_t id, std::span<const H2Field> fields, H2Outgoing* more);
   void Inform(int32_t id, std::span<const H2Field> fields);
@@ -67,17 +67,19 @@ class H2StreamOwner {
   bool failed_ = false;  ///< the codec is beyond repair
 };
 
-/// Received trailers; few streams have any.
-struct H2Trailers {
+/// What lives in the thread's FramePool.
+struct H2Pooled {
   static void* operator new(size_t bytes) { return net::FramePool::Take(bytes); }
-  static void operator delete(void* trailers, size_t bytes) {
-    net::FramePool::Give(trailers, bytes);
-  }
+  static void operator delete(void* memory, size_t bytes) { net::FramePool::Give(memory, bytes); }
+};
+
+/// Received trailers; few streams have any.
+struct H2Trailers : H2Pooled {
   H2HeadBytes bytes;
   Trailers fields;
 };
 
-class H2BodyReader final : public BodyReader {
+class H2BodyReader final : public BodyReader, public H2Pooled {
  public:
   explicit H2BodyReader(H2Stream& stream) : stream_(stream) {}
 
@@ -119,16 +121,16 @@ class H2BodyReader final : public BodyReader {
     [[nodiscard]] size_t room() const { return copy ? 0 : block.size() - end; }
   };
   /// What has come and was not read; only while there is any.
-  struct Buffers {
-    static void* operator new(size_t bytes) { return net::FramePool::Take(bytes); }
-    static void operator delete(void* memory, size_t bytes) { net::FramePool::Give(memory, bytes); }
+  struct Buffers : H2Pooled {
     Buffer front;
     std::vector<Buffer> more;
     size_t in_hand = 0;  ///< of front, handed out and not released
   };
   [[nodiscard]] bool buffered() const;
   void Release();
+  [[nodiscard]] TimePoint Now() const;
   [[nodiscard]] TimePoint WaitEnd(TimePoint deadline) const;
+  void Late();
 
   H2Stream& stream_;
   net::Event* arrived_ = nullptr;  ///< in the frame of the Read that waits
@@ -144,7 +146,7 @@ class H2BodyReader final : public BodyReader {
   bool tells_ = false;
 };
 
-class H2BodyWriter final : public BodyWriter, public H2Outgoing {
+class H2BodyWriter final : public BodyWriter, public H2Outgoing, public H2Pooled {
  public:
   explicit H2BodyWriter(H2Stream& stream) : stream_(stream) {}
 
@@ -180,25 +182,12 @@ class H2BodyWriter final : public BodyWriter, public H2Outgoing {
   bool trailers_allowed_ = true;
 };
 
-/// Both bodies of a stream: what it needs while it moves.
-struct H2Bodies {
-  explicit H2Bodies(H2Stream& stream) : reader(stream), writer(stream) {}
-  static void* operator new(size_t bytes) { return net::FramePool::Take(bytes); }
-  static void operator delete(void* bodies, size_t bytes) { net::FramePool::Give(bodies, bytes); }
-  [[nodiscard]] bool fresh() const { return reader.fresh() && !writer.begun(); }
-  H2BodyReader reader;
-  H2BodyWriter writer;
-};
-
-class H2Stream {
+class H2Stream : public H2Pooled {
  public:
   H2Stream(H2StreamOwner& connection, int32_t id);
   virtual ~H2Stream();
   H2Stream(const H2Stream&) = delete;
   H2Stream& operator=(const H2Stream&) = delete;
-
-  static void* operator new(size_t bytes) { return net::FramePool::Take(bytes); }
-  static void operator delete(void* stream, size_t bytes) { net::FramePool::Give(stream, bytes); }
 
   /// A response's head, 1xx or final.
   virtual void TakeHead(const H2Block& /*block*/) {}
@@ -211,8 +200,14 @@ class H2Stream {
 
   [[nodiscard]] int32_t id() const { return id_; }
   [[nodiscard]] H2StreamOwner& connection() { return connection_; }
-  [[nodiscard]] H2BodyReader& reader() { return bodies().reader; }
-  [[nodiscard]] H2BodyWriter& writer() { return bodies().writer; }
+  [[nodiscard]] H2BodyReader& reader() {
+    if (!reader_) OpenReader();
+    return *reader_;
+  }
+  [[nodiscard]] H2BodyWriter& writer() {
+    if (!writer_) writer_ = std::make_unique<H2BodyWriter>(*this);
+    return *writer_;
+  }
   /// The codec knows it no more.
   [[nodiscard]] bool closed() const { return closed_; }
   void SetClosed() { closed_ = true; }
@@ -220,16 +215,13 @@ class H2Stream {
  protected:
   friend class H2Connection;
   friend class H2StreamOwner;
-  /// Makes bodies_, as they were before they were given back.
-  virtual void OpenBodies() { bodies_ = std::make_unique<H2Bodies>(*this); }
-  [[nodiscard]] H2Bodies& bodies() {
-    if (!bodies_) OpenBodies();
-    return *bodies_;
-  }
+  /// Makes reader_, as it was before it was given back.
+  virtual void OpenReader() { reader_ = std::make_unique<H2BodyReader>(*this); }
 
   H2StreamOwner& connection_;
-  std::unique_ptr<H2Bodies> bodies_;  ///< null while parked
-  H2Stream* next_ = nullptr;          ///< of the connection's list
+  std::unique_ptr<H2BodyReader> reader_;  ///< null until it is asked for, and while parked
+  std::unique_ptr<H2BodyWriter> writer_;  ///< null until it is asked for
+  H2Stream* next_ = nullptr;              ///< of the connection's list
   H2Stream* previous_ = nullptr;
   int32_t id_;
   bool closed_ = false;

@@ -108,6 +108,9 @@ class ServerStream {
   /// The exchange is going to wait long: keep only an exact copy of the head and what was read of
   /// the body, and give the buffers back. Returns the bytes held from now on; head() stays valid.
   virtual size_t Park() = 0;
+  /// The head has been sent on, and the rest may take long: it may lie in fewer bytes from now on.
+  /// Views into it end; head() stays valid.
+  virtual void CompactHead() {}
   /// The wait is over: from here on a client that has half-closed still gets its answer (15.4).
   virtual void Unpark() = 0;
   /// Told when the client has gone: reset, or (while parked, HTTP/1) FIN. Replaces the previous

@@ -1,7 +1,8 @@
 #pragma once
 // What:      Task<T>, the one coroutine type: lazy, awaited once, resumed by symmetric transfer.
-//            Join runs two and waits for both; Detach starts one that nobody awaits, and a
-//            coroutine that nobody ever awaits returns Detached itself.
+//            Running is one that has been started and is awaited later; Join runs two and waits
+//            for both; Detach starts one that nobody awaits, and a coroutine that nobody ever
+//            awaits returns Detached itself.
 // Owner:     whoever holds the Task owns the frame; a detached frame owns itself until it ends.
 // Shard:     a frame lives and dies on one shard; its memory comes from that thread's FramePool.
 // Invariant: never destroyed while suspended in an await of its own: cancel by closing a stream or
@@ -16,6 +17,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/base/error.h"
 #include "common/net/frame_pool.h"
 
 namespace rouse::net {
@@ -70,15 +72,19 @@ class [[nodiscard]] Task {
     handle_.promise().continuation = waiter;
     return handle_;
   }
-  T await_resume() {
+  T await_resume() { return std::move(result()); }
+  /// Once it is over.
+  [[nodiscard]] T& result() {
     DCHECK(handle_.promise().value.has_value());
-    return std::move(*handle_.promise().value);
+    return *handle_.promise().value;
   }
 
  private:
   explicit Task(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
   std::coroutine_handle<promise_type> handle_;
 };
+
+class Running;
 
 template <>
 class [[nodiscard]] Task<void> {
@@ -104,6 +110,7 @@ class [[nodiscard]] Task<void> {
   void await_resume() const noexcept {}
 
  private:
+  friend class Running;
   explicit Task(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
   std::coroutine_handle<promise_type> handle_;
 };
@@ -132,45 +139,79 @@ inline Detached RunDetached(Task<void> task) { co_await task; }
 /// outlive it.
 inline void Detach(Task<void> task) { internal::RunDetached(std::move(task)); }
 
-namespace internal {
-
-/// Two halves of a Join: the later one to end resumes the parent.
-struct JoinState {
-  int left = 2;
-  std::coroutine_handle<> parent = nullptr;
-};
-
-inline Detached RunHalf(Task<void>& task, JoinState& state) {
-  co_await task;
-  if (--state.left == 0 && state.parent) state.parent.resume();
-}
-
-class JoinAwaiter {
+/// A task that runs beside the coroutine that started it. To be awaited before it goes; where none
+/// was started there is nothing to wait for.
+class [[nodiscard]] Running {
  public:
-  JoinAwaiter(Task<void>& a, Task<void>& b) : a_(a), b_(b) {}
-  bool await_ready() const noexcept { return false; }
-  bool await_suspend(std::coroutine_handle<> parent) {
-    RunHalf(a_, state_);
-    RunHalf(b_, state_);
-    if (state_.left == 0) return false;
-    state_.parent = parent;
-    return true;
+  Running() = default;
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+  /// Runs it at once up to its first wait. Once.
+  void Start(Task<void> task) {
+    task_ = std::exchange(task.handle_, nullptr);
+    task_.resume();
+  }
+  ~Running() {
+    if (task_) task_.destroy();
+  }
+
+  bool await_ready() const noexcept { return !task_ || task_.done(); }
+  void await_suspend(std::coroutine_handle<> waiter) noexcept {
+    task_.promise().continuation = waiter;
   }
   void await_resume() const noexcept {}
 
  private:
-  Task<void>& a_;
-  Task<void>& b_;
-  JoinState state_;
+  std::coroutine_handle<Task<void>::promise_type> task_;
 };
 
-}  // namespace internal
+/// `const Error failure = co_await Into(value, task);`: the result in two places, of which an error
+/// is returned. A frame that waits long then keeps no room for the result itself, nor for its copy.
+template <typename T>
+class [[nodiscard]] Into {
+ public:
+  /// The task lives until the end of the statement.
+  Into(T& value, Task<Result<T>>&& task) : value_(value), task_(task) {}
+
+  bool await_ready() const noexcept { return false; }
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<> waiter) noexcept {
+    return task_.await_suspend(waiter);
+  }
+  Error await_resume() {
+    const Result<T>& result = task_.result();
+    if (!result) return result.error();
+    value_ = *result;
+    return {};
+  }
+
+ private:
+  T& value_;
+  Task<Result<T>>& task_;
+};
+
+/// The same where there is no value: `const Error failure = co_await ErrorOf(task);`
+class [[nodiscard]] ErrorOf {
+ public:
+  explicit ErrorOf(Task<Result<void>>&& task) : task_(task) {}
+
+  bool await_ready() const noexcept { return false; }
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<> waiter) noexcept {
+    return task_.await_suspend(waiter);
+  }
+  Error await_resume() { return task_.result() ? Error{} : task_.result().error(); }
+
+ private:
+  Task<Result<void>>& task_;
+};
 
 /// Runs both at once; returns when both have ended. Results go through references that outlive the
 /// Join.
 inline Task<void> Join(Task<void> a, Task<void> b) {
-  internal::JoinAwaiter both(a, b);
-  co_await both;
+  Running beside;
+  beside.Start(std::move(a));
+  co_await b;
+  co_await beside;
 }
 
 }  // namespace rouse::net

@@ -12,6 +12,13 @@ namespace rouse::proxy {
 
 using http::Step;
 
+namespace {
+
+/// More heads follow it.
+bool IsEarly(const http::ResponseHead& head) { return head.status < 200 && head.status != 101; }
+
+}  // namespace
+
 Exchange::Exchange(ExchangeContext& context) : context_(context) {}
 
 void Exchange::Start(http::ServerStream& downstream) {
@@ -178,20 +185,36 @@ net::Task<bool> Exchange::WaitForPlace(LocalEndpoint& endpoint, TimePoint deadli
 }
 
 /// Sends the request and brings the response back. An error that may be repeated has left nothing
-/// behind. No coroutine itself: a request that goes out whole costs but the frame of its download.
+/// behind.
 net::Task<Error> Exchange::Forward() {
   downstream_->OnGone({&OnClientGone, this});
   if (downstream_->gone())
-    return Failed({ErrorKind::kDownstreamClosed, Side::kDownstream, false, "the client left"});
+    co_return Error{ErrorKind::kDownstreamClosed, Side::kDownstream, false, "the client left"};
   const Step sent = SendRequest();
   if (sent == Step::kFailed && upstream_.stream().request_body().error().side != Side::kUpstream)
-    return Failed(upstream_.stream().request_body().error());
+    co_return upstream_.stream().request_body().error();
   // Where sending failed the pod may have answered before it left.
   const bool whole = sent == Step::kFailed || (sent == Step::kDone && first_.end);
-  return whole ? Download(ResponseStartBy()) : ForwardBothWays();
+  const TimePoint by = whole ? ResponseStartBy() : deadlines_.exchange;
+  net::Running upload;
+  if (!whole) upload.Start(Upload());  // both directions at once
+  // Heads as they come, then the response.
+  const http::ResponseHead* head = nullptr;
+  Error failure;
+  for (bool more = true; more;) {
+    failure = co_await net::Into(head, upstream_.stream().ReceiveHead(by));
+    more = failure.ok() && IsEarly(*head);
+    if (more) Relay(*head);
+  }
+  if (failure.ok() && !TryRespond(*head, failure)) failure = co_await RespondRest(*head);
+  if (!failure.ok()) failure = Judge(failure);
+  if (whole) co_return failure;
+  if (!upload_over_) StopUpload(failure);
+  co_await upload;
+  response_timer_.reset();
+  const bool client_failed = !upload_error_.ok() && upload_error_.side == Side::kDownstream;
+  co_return client_failed && !response_begun_ ? upload_error_ : failure;
 }
-
-net::Task<Error> Exchange::Failed(Error error) { co_return error; }
 
 Step Exchange::SendRequest() {
   if (hopped_ || hopping_) return SendHopRequest();
@@ -200,16 +223,6 @@ Step Exchange::SendRequest() {
   PatchRequest(head, downstream_->peer(), context_.options.forward, request_id_,
                deadlines_.Remaining(context_.shard.now()), values_, patch);
   return upstream_.stream().TrySendHead(head, patch, first_.data, first_.end);
-}
-
-/// The request is still on its way: both directions at once.
-net::Task<Error> Exchange::ForwardBothWays() {
-  Error failure;
-  upload_over_ = false;
-  co_await net::Join(Upload(), DownloadInto(failure));
-  response_timer_.reset();
-  const bool client_failed = !upload_error_.ok() && upload_error_.side == Side::kDownstream;
-  co_return client_failed && !response_begun_ ? upload_error_ : failure;
 }
 
 /// A slot has been granted: not before is the body read, so only now does `100 Continue` go out.
@@ -246,21 +259,28 @@ Error Exchange::ReadFirstPiece() {
   return {};
 }
 
-/// The rest of the request. The response's clock starts at its end.
+/// The rest of the request.
 net::Task<void> Exchange::Upload() {
+  upload_over_ = false;
   http::BodyWriter& to = upstream_.stream().request_body();
-  const Result<void> flushed = co_await to.Flush(deadlines_.exchange);  // the head, the first piece
-  if (!flushed) {
-    upload_error_ = flushed.error();
-  } else if (!first_.end) {
+  upload_error_ = co_await net::ErrorOf(to.Flush(deadlines_.exchange));  // head and first piece
+  if (upload_error_.ok() && !first_.end) {
+    // This may take long, and nothing is read of the head meanwhile.
+    downstream_->CompactHead();
+    request_id_ = values_.ClearBut(request_id_);
     body_given_ = true;
     upload_error_ =
         co_await Pump(context_.shard, downstream_->request_body(), to, deadlines_.exchange);
   }
+  EndUpload();
+}
+
+/// The response's clock starts at the request's end.
+void Exchange::EndUpload() {
   upload_over_ = true;
   upload_error_ = Judge(upload_error_);
   if (upload_error_.ok()) {
-    if (response_begun_) co_return;
+    if (response_begun_) return;
     response_timer_ = std::make_unique<ResponseTimer>(&OnResponseLate, this);
     response_timer_->Arm(context_.shard.timers(), ResponseStartBy());
   } else if (upload_error_.side == Side::kDownstream) {
@@ -269,34 +289,12 @@ net::Task<void> Exchange::Upload() {
   }
 }
 
-net::Task<void> Exchange::DownloadInto(Error& failure) {
-  failure = co_await Download(deadlines_.exchange);
-  if (upload_over_) co_return;
-  // Nobody wants the rest of a request that has been answered (security.md P04).
+/// Nobody wants the rest of a request that has been answered (security.md P04).
+void Exchange::StopUpload(const Error& failure) {
   constexpr Error kAnswered{ErrorKind::kDownstreamClosed, Side::kLocal, false,
                             "answered before its end"};
   upstream_.stream().Cancel(failure.ok() ? kAnswered : failure);
   downstream_->CancelRead(kAnswered);
-}
-
-/// Heads as they come, then the response. `deadline` is for the final head.
-net::Task<Error> Exchange::Download(TimePoint deadline) {
-  http::ClientStream& upstream = upstream_.stream();
-  for (;;) {
-    const Result<const http::ResponseHead*> head = co_await upstream.ReceiveHead(deadline);
-    if (!head) co_return Judge(head.error());
-    if (hopping_ && SaysNotHome(**head))
-      co_return Error{ErrorKind::kNotHome, Side::kUpstream, true, "it is not that one's home"};
-    response_begun_ = true;
-    if ((*head)->status == 101) co_return co_await Upgrade(**head);
-    if ((*head)->status >= 200) {
-      Error failure;
-      const Step sent = TryRespond(**head, failure);
-      if (sent == Step::kFailed || (sent == Step::kDone && last_sent_)) co_return failure;
-      co_return co_await RespondRest(sent);
-    }
-    Relay(**head);
-  }
 }
 
 void Exchange::PatchAnswer(const http::ResponseHead& head, http::HeadPatch& patch) {
@@ -305,15 +303,23 @@ void Exchange::PatchAnswer(const http::ResponseHead& head, http::HeadPatch& patc
 }
 
 void Exchange::Relay(const http::ResponseHead& head) {
+  response_begun_ = true;
   http::HeadPatch patch;
   PatchAnswer(head, patch);
   // A client that takes no 1xx now does without.
   (void)downstream_->TrySendInformational(head, patch);
 }
 
-/// Head and first bytes in one write; last_sent_ where they are all of it.
-Step Exchange::TryRespond(const http::ResponseHead& head, Error& failure) {
+/// Head and first bytes in one write. True where they are all of it, or `failure` says why it is
+/// over.
+bool Exchange::TryRespond(const http::ResponseHead& head, Error& failure) {
+  if (hopping_ && SaysNotHome(head)) {
+    failure = {ErrorKind::kNotHome, Side::kUpstream, true, "it is not that one's home"};
+    return true;
+  }
   response_timer_.reset();
+  response_begun_ = true;
+  if (head.status == 101) return false;
   if (cold_.was_parked()) cold_.first_byte = context_.shard.now();
   http::BodyReader& from = upstream_.stream().response_body();
   http::HeadPatch patch;
@@ -323,32 +329,31 @@ Step Exchange::TryRespond(const http::ResponseHead& head, Error& failure) {
   http::Piece piece;
   const Step read = from.TryRead(piece);
   if (read == Step::kFailed) {
-    failure = Judge(from.error());
-    return Step::kFailed;
+    failure = from.error();
+    return true;
   }
   if (context_.draining) downstream_->CloseAfter();
   status_ = head.status;
   last_sent_ = read == Step::kDone && piece.end && from.trailers() == nullptr;
   const Step sent = downstream_->TrySendHead(head, patch, piece.data, last_sent_);
-  if (sent == Step::kFailed) failure = Judge(downstream_->response_body().error());
-  return sent;
+  if (sent == Step::kFailed) failure = downstream_->response_body().error();
+  return sent == Step::kFailed || (sent == Step::kDone && last_sent_);
 }
 
-/// What TryRespond could not send at once, then the rest of the body.
-net::Task<Error> Exchange::RespondRest(Step sent) {
+/// What TryRespond could not send at once.
+net::Task<Error> Exchange::RespondRest(const http::ResponseHead& head) {
+  return head.status == 101 ? Upgrade(head) : RespondBody();
+}
+
+net::Task<Error> Exchange::RespondBody() {
   http::BodyReader& from = upstream_.stream().response_body();
   http::BodyWriter& to = downstream_->response_body();
-  if (sent == Step::kMustWait) {
-    const Result<void> flushed = co_await to.Flush(deadlines_.exchange);
-    if (!flushed) co_return Judge(to.error());
-  }
-  if (last_sent_) co_return Error{};
-  const Error failure = co_await Pump(context_.shard, from, to, deadlines_.exchange);
-  co_return Judge(failure);
+  const Error unsent = co_await net::ErrorOf(to.Flush(deadlines_.exchange));  // the head, a piece
+  if (!unsent.ok() || last_sent_) co_return unsent;
+  co_return co_await Pump(context_.shard, from, to, deadlines_.exchange);
 }
 
 net::Task<Error> Exchange::Upgrade(const http::ResponseHead& head) {
-  response_timer_.reset();
   http::HeadPatch patch;
   PatchAnswer(head, patch);
   status_ = head.status;

@@ -116,15 +116,14 @@ class Exchange {
 
   [[nodiscard]] net::Task<Error> Forward();
   [[nodiscard]] Step SendRequest();
-  net::Task<Error> ForwardBothWays();
-  static net::Task<Error> Failed(Error error);
   Error BeginAttempt(const Slot& slot);
   Error ReadFirstPiece();
   net::Task<void> Upload();
-  net::Task<void> DownloadInto(Error& failure);
-  net::Task<Error> Download(TimePoint deadline);
-  [[nodiscard]] Step TryRespond(const http::ResponseHead& head, Error& failure);
-  net::Task<Error> RespondRest(Step sent);
+  void EndUpload();
+  void StopUpload(const Error& failure);
+  [[nodiscard]] bool TryRespond(const http::ResponseHead& head, Error& failure);
+  net::Task<Error> RespondRest(const http::ResponseHead& head);
+  net::Task<Error> RespondBody();
   net::Task<Error> Upgrade(const http::ResponseHead& head);
   void Relay(const http::ResponseHead& head);
   void PatchAnswer(const http::ResponseHead& head, http::HeadPatch& patch);

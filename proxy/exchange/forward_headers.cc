@@ -332,9 +332,9 @@ std::string_view ValueStore::Concat(std::initializer_list<std::string_view> part
 }
 
 std::string_view ValueStore::ClearBut(std::string_view kept) {
-  const std::string copy(kept);
+  const absl::InlinedVector<char, 128> copy(kept.begin(), kept.end());
   Clear();
-  return Copy(copy);
+  return Copy({copy.data(), copy.size()});
 }
 
 std::string_view RequestIdOf(const http::RequestHead& head, const ForwardPolicy& policy,

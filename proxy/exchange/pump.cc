@@ -17,38 +17,31 @@ http::Step TryForward(http::BodyReader& from, const http::Piece& piece, http::Bo
 net::Task<Error> Pump(net::Shard& shard, http::BodyReader& from, http::BodyWriter& to,
                       TimePoint deadline) {
   size_t this_turn = 0;
-  for (;;) {
-    http::Piece piece;
+  for (http::Piece piece; !piece.end;) {
     const Step read = from.TryRead(piece);
     if (read == Step::kFailed) co_return from.error();
     if (read == Step::kMustWait) {
-      const Result<http::Piece> waited = co_await from.Read(deadline);
-      if (!waited) co_return waited.error();
-      piece = *waited;
+      const Error failure = co_await net::Into(piece, from.Read(deadline));
+      if (!failure.ok()) co_return failure;
       this_turn = 0;
     }
-    const Step written = TryForward(from, piece, to);
-    if (written == Step::kFailed) co_return to.error();
-    if (written == Step::kMustWait) {
-      const Result<void> flushed = co_await to.Flush(deadline);
-      if (!flushed) co_return flushed.error();
-      // Only the data went out where it had to wait; trailers are still to be sent.
-      if (piece.end && from.trailers() != nullptr && !piece.data.empty()) {
-        const Step ended = to.TryEnd(*from.trailers());
-        if (ended == Step::kFailed) co_return to.error();
-        if (ended == Step::kMustWait) {
-          const Result<void> end_flushed = co_await to.Flush(deadline);
-          if (!end_flushed) co_return end_flushed.error();
-        }
-      }
+    Step written = TryForward(from, piece, to);
+    // Only the data goes out where it has to wait; trailers are still to be sent then.
+    bool trailers_left = piece.end && !piece.data.empty() && from.trailers() != nullptr;
+    while (written == Step::kMustWait) {
+      const Error failure = co_await net::ErrorOf(to.Flush(deadline));
+      if (!failure.ok()) co_return failure;
+      written = trailers_left ? to.TryEnd(*from.trailers()) : Step::kDone;
+      trailers_left = false;
     }
-    if (piece.end) co_return Error{};
+    if (written == Step::kFailed) co_return to.error();
     this_turn += piece.data.size();
-    if (this_turn >= kBytesPerTurn) {
+    if (this_turn >= kBytesPerTurn && !piece.end) {
       this_turn = 0;
       co_await shard.NextTurn();
     }
   }
+  co_return Error{};
 }
 
 }  // namespace rouse::proxy

@@ -128,7 +128,8 @@ TEST_CASE(
   CHECK_FALSE(rig.codec.SubmitResponse(3, fields, nullptr));
   value.assign(1200, '\x02');  // as its owner may, once the submit has returned
   rig.codec.Written(rig.codec.output().size());
-  CHECK_FALSE(rig.codec.Resume(1));
+  H2Outgoing more;
+  CHECK_FALSE(rig.codec.Resume(1, more));
   CHECK_FALSE(rig.codec.Pack());
   CHECK(rig.codec.output().empty());
 }

@@ -42,6 +42,9 @@ class Echo final : public StreamHandler {
 
   net::Task<void> Serve(ServerStream& stream) {
     const TimePoint late = Later(shard_.now(), hours(1));
+    const std::string path(stream.head().path);
+    const size_t fields = stream.head().fields.size();
+    stream.CompactHead();
     Step step = stream.TrySendHead({.status = 200, .body = BodyKind::kStreamed}, {}, {}, false);
     Error error;
     for (bool end = false; !end && error.ok();) {
@@ -57,6 +60,8 @@ class Echo final : public StreamHandler {
         if (!flushed) error = flushed.error();
       }
     }
+    CHECK(stream.head().path == path);
+    CHECK(stream.head().fields.size() == fields);
     ++served;
     stream.Finish(error);
   }
@@ -160,6 +165,13 @@ TEST_CASE("bodies of many streams come back whole over a pipe at its worst") {
     CHECK(pair.echo.served == outcomes.size());
     CHECK(pair.client->streams_free() == 100);
   }
+}
+
+TEST_CASE("a stream is as small as it is said to be") {
+  CHECK(sizeof(H2ServerStream) <= 136);
+  CHECK(sizeof(H2ClientStream) <= 136);
+  CHECK(sizeof(H2BodyReader) <= 88);
+  CHECK(sizeof(H2BodyWriter) <= 88);
 }
 
 TEST_CASE("a connection that breaks fails every stream, once") {

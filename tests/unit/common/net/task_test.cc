@@ -81,6 +81,66 @@ TEST_CASE("a join ends with the later of its two tasks, in whichever order they 
   CHECK(order == (first_first ? std::vector{1, 2, 3} : std::vector{2, 1, 3}));
 }
 
+Task<void> RunBeside(Event& beside, Event& own, std::vector<int>& order) {
+  Running nothing;
+  co_await nothing;
+  Running running;
+  running.Start(WaitThenNote(beside, kNever, order, 1));
+  order.push_back(2);
+  co_await own.Wait(kNever);
+  order.push_back(3);
+  co_await running;
+  order.push_back(4);
+}
+
+TEST_CASE("a task that runs beside is awaited whether it is over by then or not") {
+  const bool over_first = GENERATE(true, false);
+  SimClock clock;
+  testing::SimShards shards(clock, 1, 1);
+  Event beside(shards.shard());
+  Event own(shards.shard());
+  std::vector<int> order;
+  Detach(RunBeside(beside, own, order));
+  CHECK(order == std::vector{2});
+  (over_first ? beside : own).Signal();
+  shards.RunUntilIdle();
+  CHECK(order.back() == (over_first ? 1 : 3));
+  (over_first ? own : beside).Signal();
+  shards.RunUntilIdle();
+  CHECK(order == (over_first ? std::vector{2, 1, 3, 4} : std::vector{2, 3, 1, 4}));
+}
+
+constexpr Error kLate{ErrorKind::kBodyTimeout, Side::kDownstream, false, "late"};
+
+Task<Result<int>> NumberOrError(bool number) {
+  if (number) co_return 7;
+  co_return kLate;
+}
+
+Task<Result<void>> NothingOrError(bool nothing) {
+  if (nothing) co_return Result<void>();
+  co_return kLate;
+}
+
+Task<void> TakeApart(bool good, int& number, std::vector<ErrorKind>& errors) {
+  const Error first = co_await Into(number, NumberOrError(good));
+  errors.push_back(first.kind);
+  const Error second = co_await ErrorOf(NothingOrError(good));
+  errors.push_back(second.kind);
+}
+
+TEST_CASE("a result is taken apart into its value and its error") {
+  int number = 1;
+  std::vector<ErrorKind> errors;
+  Detach(TakeApart(false, number, errors));
+  CHECK(number == 1);
+  CHECK(errors == std::vector{ErrorKind::kBodyTimeout, ErrorKind::kBodyTimeout});
+  errors.clear();
+  Detach(TakeApart(true, number, errors));
+  CHECK(number == 7);
+  CHECK(errors == std::vector{ErrorKind::kNone, ErrorKind::kNone});
+}
+
 TEST_CASE("a join of two tasks that are ready ends at once") {
   SimClock clock;
   testing::SimShards shards(clock, 1, 1);
