@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from peers import ENVOY, HAPROXY
+from peers import ENVOY, HAPROXY, NGINX
 from processes import Process, free_port
 from rouse_config import static_config
 from stats import interval
@@ -63,10 +63,15 @@ def start_proxy(name, options, directory, origin, log):
         text = (f"frontend=127.0.0.1,{port};no-tls\nbackend=127.0.0.1,{origin}{';;proto=h2' if http2 else ''}\nworkers=1\n"
                 "accesslog-file=/dev/null\nerrorlog-file=/dev/null\n")
         command = ["nghttpx", f"--conf={config}"]
+    elif name == "nginx":
+        text = NGINX.format(port=port, origin=origin, dir=directory).replace("backlog=4096", "backlog=4096 http2")
+        text = text.replace("proxy_pass http://origin", "grpc_pass grpc://origin") if http2 else text
+        command = ["nginx", "-c", str(config), "-p", str(directory)]
     elif name == "envoy":
         config = directory / "envoy.yaml"
         text = ENVOY.format(port=port, origin=origin)
         text = text.replace("  - name: origin\n", ENVOY_H2) if http2 else text
+        text = text.replace("max_requests: 20000", "max_requests: 200000")
         command = [options.envoy, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error",
                    "--config-path", config]
     else:

@@ -1,10 +1,12 @@
-"""What an open, idle HTTP/2 stream costs: resident memory of rouse-proxy per stream.
+"""What an open, idle HTTP/2 stream costs: resident memory of a proxy per stream.
 
-    bench/load/h2_idle.py --bin build/release/bin [--connections 1000] [--streams 100] [--json FILE]
+    bench/load/h2_idle.py --bin build/release/bin [--connections 1000] [--streams 100] [--peers nghttpx,haproxy,nginx]
+        [--envoy FILE] [--json FILE]
 
 Clients open their streams (a gRPC call's head, no message) and fall silent. `parked`: their workload sleeps, so each
 waits for a pod. `open`: each has been forwarded to a pod by HTTP/2 that does not answer (another rouse-proxy, whose
 workload sleeps); both sides of the stream are counted. Connections are counted in. Growth of VmRSS, once it stands still.
+Peers are measured as `open`. nginx opens a connection for every call that it forwards: with it, --connections 100.
 """
 
 import argparse
@@ -16,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from h2_compare import start_proxy
 from loads import metric
 from processes import Process, free_port, wait_until
 
@@ -83,16 +86,32 @@ def open_all(proxy, pod, options, running):
                        WITHIN_SECONDS, f"not all streams of {opened} connections are open")
 
 
+def accepts(port):
+    with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
+
+
+def start_peer(options, directory, log, name, pod):
+    options.case, options.cpu_proxy = "grpc", 1
+    peer = start_proxy(name, options, directory, pod.port, log)
+    wait_until(lambda: accepts(peer.port), WITHIN_SECONDS, f"{name} does not start")
+    return peer
+
+
 def measure(options, through):
-    """KiB a stream of the proxy that the clients talk to; `through`: it forwards them to another."""
+    """KiB a stream of the proxy that the clients talk to: `through`, where it forwards them to another, or that other."""
     count = options.connections * options.streams
     with contextlib.ExitStack() as running:
         directory = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="rouse-bench-")))
         log = running.enter_context(open(directory / "log", "wb"))
         proxy = pod = start(options, directory, log, "pod", "", 0)
         running.callback(pod.stop)
-        if through:
+        if through == "rouse":
             proxy = start(options, directory, log, "proxy", f'"127.0.0.1:{pod.port}"', 1)
+        elif through:
+            proxy = start_peer(options, directory, log, through, pod)
+        if through:
             running.callback(proxy.stop)
         before = resting(proxy)
         open_all(proxy, pod, options, running)
@@ -104,12 +123,17 @@ def main():
     parser.add_argument("--bin", type=Path, required=True)
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--streams", type=int, default=100)
+    parser.add_argument("--peers", default="")
+    parser.add_argument("--envoy", type=Path)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    result = {"parked": measure(options, False), "open": measure(options, True)}
+    peers = [name for name in options.peers.split(",") if name] + (["envoy"] if options.envoy else [])
+    result = {"parked": measure(options, ""), "open": measure(options, "rouse")}
+    result.update({name: measure(options, name) for name in peers})
     print(f"h2_idle: {options.connections} connections, {options.streams} streams each")
     for name, kib in result.items():
-        print(f"{name:<8} {kib:.3f} KiB/stream")
+        ratio = f"   open to it {result['open'] / kib:.3f}" if name in peers else ""
+        print(f"{name:<8} {kib:.3f} KiB/stream{ratio}")
     if options.json:
         options.json.write_text(json.dumps({"h2_idle": result}, indent=2) + "\n")
 
