@@ -53,9 +53,10 @@ absl::StatusOr<json::object> ClusterInfo(const YAML::Node& cluster, const contro
       info["certificate-authority-data"] = absl::Base64Escape(origin.tls->ca_pem);
     }
   }
+  YamlBounds left;
   for (const YAML::Node& extension : Member(cluster, "extensions")) {
     if (!extension.IsMap() || Text(extension, "name") != kExtension) continue;
-    const absl::Status status = YamlToJson(Member(extension, "extension"), {}, info["config"]);
+    const absl::Status status = YamlToJson(Member(extension, "extension"), left, info["config"]);
     if (!status.ok()) return status;
   }
   return info;

@@ -1,5 +1,6 @@
 #include "k8s/yaml_json.h"
 
+#include <algorithm>
 #include <charconv>
 #include <string>
 #include <string_view>
@@ -14,13 +15,15 @@ namespace json = boost::json;
 
 namespace {
 
+constexpr size_t kBytesPerNode = 8;
+
 struct Converter {
-  YamlBounds bounds;
-  size_t bytes = 0;
-  std::string wrong;
+  YamlBounds& left;
+  std::string wrong{};
 
   json::value Convert(const YAML::Node& node, size_t depth);
   json::value Scalar(const YAML::Node& node);
+  void Take(size_t bytes) { left.bytes -= std::min(left.bytes, bytes); }
   void Fail(const YAML::Node& node, std::string_view why) {
     if (wrong.empty()) {
       wrong = absl::StrCat("line ", node.Mark().line + 1, ": ", std::string(why));
@@ -30,7 +33,7 @@ struct Converter {
 
 json::value Converter::Scalar(const YAML::Node& node) {
   const std::string& text = node.Scalar();
-  bytes += text.size();
+  Take(text.size());
   if (node.Tag() == "!" || node.Tag() == "tag:yaml.org,2002:str") return json::string(text);
   if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL") {
     return nullptr;
@@ -53,11 +56,11 @@ json::value Converter::Scalar(const YAML::Node& node) {
 }
 
 json::value Converter::Convert(const YAML::Node& node, size_t depth) {
-  if (depth > bounds.depth_max || bytes > bounds.bytes_max) {
+  if (depth > left.depth || left.bytes == 0) {
     Fail(node, "the document is too deep or, with its aliases, too large");
     return nullptr;
   }
-  bytes += 8;
+  Take(kBytesPerNode);
   switch (node.Type()) {
     case YAML::NodeType::Scalar:
       return Scalar(node);
@@ -87,8 +90,8 @@ json::value Converter::Convert(const YAML::Node& node, size_t depth) {
 
 }  // namespace
 
-absl::Status YamlToJson(const YAML::Node& node, const YamlBounds& bounds, json::value& into) {
-  Converter converter{bounds, 0, {}};
+absl::Status YamlToJson(const YAML::Node& node, YamlBounds& left, json::value& into) {
+  Converter converter{.left = left};
   into = converter.Convert(node, 0);
   return converter.wrong.empty() ? absl::OkStatus() : absl::InvalidArgumentError(converter.wrong);
 }

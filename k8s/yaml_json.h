@@ -20,12 +20,13 @@ class value;
 namespace rouse::k8s {
 
 struct YamlBounds {
-  size_t bytes_max = 4 << 20;
-  size_t depth_max = 64;
+  size_t bytes = 4 << 20;
+  size_t depth = 64;
 };
 
+/// Takes the bytes that the value needs from `left`, which the documents of one text share.
 /// kInvalidArgument names the line.
-[[nodiscard]] absl::Status YamlToJson(const YAML::Node& node, const YamlBounds& bounds,
+[[nodiscard]] absl::Status YamlToJson(const YAML::Node& node, YamlBounds& left,
                                       boost::json::value& into);
 
 }  // namespace rouse::k8s

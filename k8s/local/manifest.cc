@@ -19,9 +19,10 @@ absl::StatusOr<std::vector<Json>> ParseManifest(std::string_view text, JsonBound
     return absl::InvalidArgumentError(absl::StrCat("line ", error.mark.line + 1, ": ", error.msg));
   }
   std::vector<Json> objects;
+  YamlBounds left{.bytes = bounds.bytes_max, .depth = bounds.depth_max};
   for (const YAML::Node& document : documents) {
     json::value value;
-    const absl::Status status = YamlToJson(document, {bounds.bytes_max, bounds.depth_max}, value);
+    const absl::Status status = YamlToJson(document, left, value);
     if (!status.ok()) return status;
     if (value.is_null()) continue;
     if (!value.is_object()) {

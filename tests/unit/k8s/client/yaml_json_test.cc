@@ -9,7 +9,7 @@
 namespace rouse::k8s {
 namespace {
 
-std::string Converted(const std::string& text, const YamlBounds& bounds = {}) {
+std::string Converted(const std::string& text, YamlBounds bounds = {}) {
   boost::json::value value;
   const absl::Status status = YamlToJson(YAML::Load(text), bounds, value);
   return status.ok() ? boost::json::serialize(value) : std::string(status.message());
@@ -21,9 +21,8 @@ TEST_CASE("scalars become what YAML's core schema says, quoted ones stay texts")
 }
 
 TEST_CASE("what is too deep, too large or ambiguous is refused with its line") {
-  CHECK(Converted("[[[1]]]", {.depth_max = 2}).find("too deep") != std::string::npos);
-  CHECK(Converted("[aaaaaaaaaaaaaaaa, b]", {.bytes_max = 16}).find("too large") !=
-        std::string::npos);
+  CHECK(Converted("[[[1]]]", {.depth = 2}).find("too deep") != std::string::npos);
+  CHECK(Converted("[aaaaaaaaaaaaaaaa, b]", {.bytes = 16}).find("too large") != std::string::npos);
   CHECK(Converted("a: 1\na: 2") == "line 2: key \"a\" appears twice");
 }
 

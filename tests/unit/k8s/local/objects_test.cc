@@ -142,6 +142,15 @@ TEST_CASE("a manifest that is wrong names its line") {
     bomb += "]\n";
   }
   CHECK(wrong(bomb).find("too large") != std::string::npos);
+  // The bound is that of the text, however many documents it has.
+  std::string bombs;
+  const std::string piece(1000, 'x');
+  for (int i = 0; i < 30; ++i) {
+    bombs += "a: &a [" + piece + "]\nb:\n";
+    for (int n = 0; n < 200; ++n) bombs += "- *a\n";
+    bombs += "---\n";
+  }
+  CHECK(wrong(bombs).find("too large") != std::string::npos);
 }
 
 TEST_CASE("defaults are filled in once and twice the same") {
