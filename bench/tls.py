@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """TLS 1.3 through rouse-proxy, nginx and HAProxy in one interleaved run: CPU per request on connections that stay, by
 HTTP/1.1 and by HTTP/2, and per full and resumed handshake. The same certificate (ECDSA P-256), groups, suite, origin and one worker for each.
 

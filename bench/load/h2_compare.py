@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Compares the CPU that proxies spend per HTTP/2 request, in one run.
 
     bench/load/h2_compare.py --bin build/release/bin [--case h2c_h1] [--rounds 9] [--requests 60000] [--json FILE]

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """What an open, idle HTTP/2 stream costs: resident memory of a proxy per stream.
 
     bench/load/h2_idle.py --bin build/release/bin [--connections 1000] [--streams 100] [--peers nghttpx,haproxy,nginx]
