@@ -56,7 +56,7 @@ absl::StatusOr<json::object> ClusterInfo(const YAML::Node& cluster, const contro
   YamlBounds left;
   for (const YAML::Node& extension : Member(cluster, "extensions")) {
     if (!extension.IsMap() || Text(extension, "name") != kExtension) continue;
-    const absl::Status status = YamlToJson(Member(extension, "extension"), left, info["config"]);
+    absl::Status status = YamlToJson(Member(extension, "extension"), left, info["config"]);
     if (!status.ok()) return status;
   }
   return info;

@@ -22,7 +22,7 @@ absl::StatusOr<std::vector<Json>> ParseManifest(std::string_view text, JsonBound
   YamlBounds left{.bytes = bounds.bytes_max, .depth = bounds.depth_max};
   for (const YAML::Node& document : documents) {
     json::value value;
-    const absl::Status status = YamlToJson(document, left, value);
+    absl::Status status = YamlToJson(document, left, value);
     if (!status.ok()) return status;
     if (value.is_null()) continue;
     if (!value.is_object()) {
