@@ -56,13 +56,15 @@ struct Launch {
 /// the same however large we are. Not inlined: the child must not write to a frame that goes on
 /// being used.
 [[gnu::noinline]] pid_t Fork(Launch& launch) {
-  const pid_t child = vfork();
-  if (child == 0) RunChild(launch);
+  // posix_spawn, which the checks ask for, cannot set the signal of our death (PR_SET_PDEATHSIG).
+  const pid_t child = vfork();       // NOLINT(bugprone-unsafe-functions,clang-analyzer-*)
+  if (child == 0) RunChild(launch);  // NOLINT(clang-analyzer-unix.Vfork)
   return child;
 }
 
 std::vector<const char*> Pointers(const std::vector<std::string>& texts) {
   std::vector<const char*> pointers;
+  pointers.reserve(texts.size() + 1);
   for (const std::string& text : texts) pointers.push_back(text.c_str());
   pointers.push_back(nullptr);
   return pointers;

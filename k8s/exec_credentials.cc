@@ -54,7 +54,7 @@ void ExecCredentials::OnDone(absl::StatusOr<ExecCredential> outcome) {
                                            {"wait_ms", Milliseconds(not_before_ - now)}});
     StartAt(not_before_);
   }
-  Tell(outcome_);
+  Tell(absl::Status(outcome_));  // a copy: who is told may wait again
 }
 
 Duration ExecCredentials::Life(const ExecCredential& credential) const {
@@ -74,10 +74,8 @@ void ExecCredentials::StartAt(TimePoint when) {
 }
 
 void ExecCredentials::Tell(const absl::Status& status) {
-  // A copy: who is told may wait again.
-  const absl::Status outcome = status;
   for (const std::weak_ptr<CredentialTold>& each : std::exchange(waiting_, {})) {
-    if (const CredentialWait wait = each.lock()) (*wait)(outcome);
+    if (const CredentialWait wait = each.lock()) (*wait)(status);
   }
 }
 

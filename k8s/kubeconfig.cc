@@ -77,7 +77,7 @@ absl::Status Material(const Entry& entry, const char* key, const FileReader& rea
 
 /// `scheme://host[:port][/path]`.
 absl::Status ParseServer(const std::string& url, ClusterAccess& access) {
-  const absl::Status bad = Invalid("cluster.server is not a URL: " + url);
+  absl::Status bad = Invalid("cluster.server is not a URL: " + url);
   const size_t scheme = url.find("://");
   if (scheme == std::string::npos) return bad;
   const bool secure = url.substr(0, scheme) == "https";

@@ -80,11 +80,11 @@ absl::Status TlsMaterial::LoadSeed() {
     return In(options_.ticket_seed_file,
               absl::InvalidArgumentError(absl::StrCat("at least ", kSeedLeast, " bytes")));
   log_.Info(log_event::kTicketSeed, {{"source", options_.ticket_seed_file}});
-  SetTicketSeed(*std::move(seed));
+  SetTicketSeed(*seed);
   return absl::OkStatus();
 }
 
-void TlsMaterial::SetTicketSeed(std::string seed) {
+void TlsMaterial::SetTicketSeed(const std::string& seed) {
   tickets_ = std::make_shared<net::TlsTicketKeys>(seed, loop_.clock().wall());
 }
 

@@ -42,7 +42,7 @@ class TlsMaterial {
   void SetExtra(const std::string& name, net::TlsCertificatePtr certificate,
                 std::vector<std::string> hosts);
   /// The seed of the ticket keys, if it comes from elsewhere than a file.
-  void SetTicketSeed(std::string seed);
+  void SetTicketSeed(const std::string& seed);
 
   void AddTo(obs::MetricPage& page) const;
   [[nodiscard]] uint64_t loads() const { return loads_.value; }

@@ -186,6 +186,7 @@ Options::Row* Options::Find(std::string_view name) {
 
 std::vector<std::string> Options::Names() const {
   std::vector<std::string> names;
+  names.reserve(rows_.size());
   for (const Row& row : rows_) names.push_back(row.name);
   return names;
 }
@@ -343,6 +344,7 @@ void Options::ApplyEnvironment(const Environment& environment) {
       Apply(*row, value, "environment", name);
     } else if (!IsServiceLink(name, value)) {
       std::vector<std::string> known;
+      known.reserve(rows_.size());
       for (const Row& candidate : rows_) known.push_back(EnvironmentName(candidate.name));
       Fail(absl::StrCat("unknown variable ", name, DidYouMean(name, known)));
     }

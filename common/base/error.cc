@@ -1,6 +1,7 @@
 #include "common/base/error.h"
 
 #include <array>
+#include <string>
 
 #include "common/base/check.h"
 
@@ -28,7 +29,8 @@ std::string_view NameOf(Side side) {
 }
 
 void throw_exception_from_error(const Error& error, const boost::source_location& where) {
-  CheckFailed(where.file_name(), static_cast<int>(where.line()), CodeOf(error.kind).data());
+  CheckFailed(where.file_name(), static_cast<int>(where.line()),
+              std::string(CodeOf(error.kind)).c_str());
 }
 
 }  // namespace rouse

@@ -34,7 +34,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
  private:
   void Read();
-  void Got(absl::Status status, std::string_view data);
+  void Got(const absl::Status& status, std::string_view data);
   std::unique_ptr<ByteStream> stream_;
 };
 
@@ -46,8 +46,8 @@ class Pool : public std::enable_shared_from_this<Pool> {
   Pool(AsioLoop& l, Origin o) : loop(l), origin(std::move(o)) {
     if (!origin.tls) return;
     absl::StatusOr<TlsContext> made = NewClientContext(*origin.tls);
-    if (made.ok()) tls = *std::move(made);
     usable = made.status();
+    if (usable.ok()) tls = *std::move(made);
   }
   ~Pool() {
     for (const ConnectionRef& connection : idle_) loop.Cancel(connection->idle_timer);
@@ -84,7 +84,7 @@ class CallState : public std::enable_shared_from_this<CallState> {
   void Start();
   /// Looks for a connection, or waits.
   void Begin();
-  void OnBytes(absl::Status status, std::string_view data);
+  void OnBytes(const absl::Status& status, std::string_view data);
   /// The caller has gone: silence.
   void Cancel();
   [[nodiscard]] bool over() const { return ended_ || cancelled_; }
@@ -125,18 +125,17 @@ class CallState : public std::enable_shared_from_this<CallState> {
 // ---- Connection ---------------------------------------------------------------------------------
 
 void Connection::Read() {
-  stream_->Read(
-      [this](absl::Status status, std::string_view data) { Got(std::move(status), data); });
+  stream_->Read([this](const absl::Status& status, std::string_view data) { Got(status, data); });
 }
 
-void Connection::Got(absl::Status status, std::string_view data) {
+void Connection::Got(const absl::Status& status, std::string_view data) {
   const ConnectionRef self = shared_from_this();
   const bool more = status.ok() && !data.empty();
   if (user == nullptr) {
     if (on_idle_end) std::exchange(on_idle_end, nullptr)();
     return;
   }
-  user->OnBytes(std::move(status), data);
+  user->OnBytes(status, data);
   if (more && stream_) Read();
 }
 
@@ -281,7 +280,7 @@ void CallState::OnHead(HttpHead head) {
   });
 }
 
-void CallState::OnBytes(absl::Status status, std::string_view data) {
+void CallState::OnBytes(const absl::Status& status, std::string_view data) {
   const auto self = shared_from_this();
   if (!status.ok() || data.empty()) return OnConnectionEnd(status);
   answered_ = true;

@@ -20,12 +20,10 @@ class Responder final : public HttpResponder {
   ~Responder() override { session_->Dropped(serial_); }
 
   void Respond(int status, Headers headers, std::string body) override {
-    session_->Respond(serial_, status, std::move(headers), std::move(body));
+    session_->Respond(serial_, status, headers, body);
   }
   void Begin(int status, Headers headers) override { session_->Begin(serial_, status, headers); }
-  absl::Status Write(std::string data) override {
-    return session_->Write(serial_, std::move(data));
-  }
+  absl::Status Write(std::string data) override { return session_->Write(serial_, data); }
   void End() override { session_->End(serial_); }
   void Abort() override { session_->Abort(serial_); }
   void OnGone(Task task) override { session_->OnGone(serial_, std::move(task)); }
@@ -166,7 +164,7 @@ void HttpSession::Upgrade() {
   SetDeadline(options_.head_timeout);
   upgrading_ = AcceptWebSocket(
       loop_, std::move(stream_), parser_.TakeHeld(), request_, options_.messages,
-      [this](absl::Status status, SetHandlers set_handlers) {
+      [this](const absl::Status& status, SetHandlers set_handlers) {
         const auto self = shared_from_this();
         std::unique_ptr<MessageChannel> channel = std::move(upgrading_);
         if (status.ok()) {
@@ -190,7 +188,8 @@ void HttpSession::Refuse(int status) {
   Respond(++serial_, status, {{"Content-Type", "text/plain"}}, body);
 }
 
-void HttpSession::Respond(uint64_t serial, int status, Headers headers, std::string body) {
+void HttpSession::Respond(uint64_t serial, int status, const Headers& headers,
+                          std::string_view body) {
   if (!answering(serial) || begun_) return;
   SendHead(status, headers, absl::StrCat(body.size()));
   if (!bodiless_) outbox_ += body;
@@ -228,7 +227,7 @@ void HttpSession::SendHead(int status, const Headers& headers, std::string_view 
   outbox_ += "\r\n";
 }
 
-absl::Status HttpSession::Write(uint64_t serial, std::string data) {
+absl::Status HttpSession::Write(uint64_t serial, std::string_view data) {
   if (!answering(serial) || !begun_) return absl::UnavailableError("the peer has gone");
   const size_t waiting = outbox_.size() + writing_;
   if (waiting > 0 && waiting + data.size() > options_.messages.queue_bytes_max) {

@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include <absl/functional/any_invocable.h>
 #include <absl/status/status.h>
@@ -33,9 +34,9 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void Cut();
 
   // For the responder of request number `serial`; late calls do nothing.
-  void Respond(uint64_t serial, int status, Headers headers, std::string body);
+  void Respond(uint64_t serial, int status, const Headers& headers, std::string_view body);
   void Begin(uint64_t serial, int status, const Headers& headers);
-  absl::Status Write(uint64_t serial, std::string data);
+  absl::Status Write(uint64_t serial, std::string_view data);
   void End(uint64_t serial);
   void Abort(uint64_t serial);
   void OnGone(uint64_t serial, Task task);

@@ -87,7 +87,7 @@ std::string Pem(Write write) {
 }  // namespace
 
 absl::StatusOr<SelfSigned> MakeSelfSigned(const std::vector<std::string>& names, WallTime now) {
-  const absl::Status failed = absl::InternalError("cannot make a certificate");
+  absl::Status failed = absl::InternalError("cannot make a certificate");
   const Key ca_key(EVP_EC_gen("P-256"));
   const Key key(EVP_EC_gen("P-256"));
   if (ca_key == nullptr || key == nullptr) return failed;

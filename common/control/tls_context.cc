@@ -54,7 +54,7 @@ absl::StatusOr<TlsContext> NewClientContext(const ClientTls& tls) {
     return Unusable("authority", error);
   }
   if (!tls.certificate_pem.empty()) {
-    const absl::Status status = UseCertificate(*context, tls.certificate_pem, tls.key_pem);
+    absl::Status status = UseCertificate(*context, tls.certificate_pem, tls.key_pem);
     if (!status.ok()) return status;
   }
   SSL_CTX_set_verify(context->native_handle(), tls.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
@@ -64,7 +64,7 @@ absl::StatusOr<TlsContext> NewClientContext(const ClientTls& tls) {
 
 absl::StatusOr<TlsContext> NewServerContext(const ServerTls& tls) {
   TlsContext context = NewContext(ssl::context::tls_server);
-  const absl::Status status = UseCertificate(*context, tls.certificate_pem, tls.key_pem);
+  absl::Status status = UseCertificate(*context, tls.certificate_pem, tls.key_pem);
   if (!status.ok()) return status;
   if (!tls.client_ca_pem.empty()) {
     Error error;

@@ -143,6 +143,7 @@ void TimerWheel::Link(Timer& timer) {
 }
 
 void TimerWheel::Unlink(Timer& timer) {
+  DCHECK(timer.wheel_ == this);
   Timer*& head = slots_[timer.level_][timer.slot_];
   if (timer.next_ == &timer) {
     head = nullptr;

@@ -114,9 +114,8 @@ absl::StatusOr<TlsCertificatePtr> TlsCertificate::Make(const Source& source, Wal
   if (X509_digest(parts.leaf.get(), EVP_sha256(), digest, &size) != 1)
     return Bad("the certificate cannot be hashed");
   made->fingerprint_.assign(reinterpret_cast<const char*>(digest), size);
-  if (const absl::Status status = made->ReadNames(); !status.ok()) return status;
-  if (const absl::Status status = made->TakeStaple(source.staple_der, now); !status.ok())
-    return status;
+  if (absl::Status status = made->ReadNames(); !status.ok()) return status;
+  if (absl::Status status = made->TakeStaple(source.staple_der, now); !status.ok()) return status;
   ERR_clear_error();  // the end of the PEM leaves an entry
   return TlsCertificatePtr(std::move(made));
 }

@@ -39,7 +39,7 @@ std::string ApiSession::Answer::Message() const {
   return absl::StrCat("HTTP status ", status, body.empty() ? "" : ": ", body.substr(0, 500));
 }
 
-control::HttpRequest ApiSession::Prepare(std::string method, std::string target) const {
+control::HttpRequest ApiSession::Prepare(std::string method, const std::string& target) const {
   control::HttpRequest request;
   request.method = std::move(method);
   request.target = credentials_.base_path() + target;
@@ -48,19 +48,19 @@ control::HttpRequest ApiSession::Prepare(std::string method, std::string target)
   return request;
 }
 
-absl::StatusOr<ApiSession::Answer> ApiSession::Call(std::string method, std::string target,
+absl::StatusOr<ApiSession::Answer> ApiSession::Call(std::string method, const std::string& target,
                                                     std::string content_type, std::string body) {
   if (absl::Status status = Connect(); !status.ok()) return status;
-  control::HttpRequest request = Prepare(std::move(method), std::move(target));
+  control::HttpRequest request = Prepare(std::move(method), target);
   if (!body.empty()) request.headers.push_back({"Content-Type", std::move(content_type)});
   request.body = std::move(body);
   return Run(std::move(request), kCallPatience, nullptr);
 }
 
 absl::StatusOr<ApiSession::Answer> ApiSession::Stream(
-    std::string target, absl::AnyInvocable<void(std::string_view)> on_data) {
+    const std::string& target, absl::AnyInvocable<void(std::string_view)> on_data) {
   if (absl::Status status = Connect(); !status.ok()) return status;
-  control::HttpRequest request = Prepare("GET", std::move(target));
+  control::HttpRequest request = Prepare("GET", target);
   request.limits.idle_timeout = Duration::max();
   return Run(std::move(request), Duration::max(), std::move(on_data));
 }

@@ -33,16 +33,16 @@ class ApiSession {
     [[nodiscard]] bool ok() const { return status >= 200 && status < 300; }
   };
   /// An error only where the server could not be reached.
-  [[nodiscard]] absl::StatusOr<Answer> Call(std::string method, std::string target,
+  [[nodiscard]] absl::StatusOr<Answer> Call(std::string method, const std::string& target,
                                             std::string content_type = {}, std::string body = {});
   /// As GET, handing over a 200's body as it comes.
-  [[nodiscard]] absl::StatusOr<Answer> Stream(std::string target,
+  [[nodiscard]] absl::StatusOr<Answer> Stream(const std::string& target,
                                               absl::AnyInvocable<void(std::string_view)> on_data);
   [[nodiscard]] std::string default_namespace() const { return credentials_.ns(); }
 
  private:
   [[nodiscard]] absl::Status Connect();
-  [[nodiscard]] control::HttpRequest Prepare(std::string method, std::string target) const;
+  [[nodiscard]] control::HttpRequest Prepare(std::string method, const std::string& target) const;
   [[nodiscard]] absl::StatusOr<Answer> Run(control::HttpRequest request, Duration patience,
                                            absl::AnyInvocable<void(std::string_view)> on_data);
 

@@ -79,7 +79,7 @@ ApiTarget ApiTarget::Parse(std::string_view text) {
   } else {
     return target;
   }
-  const std::string version = parts[at - 1];
+  const std::string& version = parts[at - 1];
   // namespaces/NS/PLURAL is inside a namespace; namespaces/NAME[/status] is the namespace itself.
   if (parts[at] == "namespaces" && parts.size() >= at + 3 && parts[at + 2] != "status") {
     target.ns = parts[at + 1];

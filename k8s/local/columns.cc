@@ -14,7 +14,10 @@ namespace {
 
 using Row = std::vector<std::string>;
 
-std::string OrNone(std::string text) { return text.empty() ? "<none>" : text; }
+std::string OrNone(std::string text) {
+  if (text.empty()) return "<none>";
+  return text;
+}
 
 std::string AgeOf(const Json& object, JsonPath path, WallTime now) {
   const std::optional<WallTime> since = ParseTime(TextAt(object, path));

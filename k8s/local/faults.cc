@@ -163,7 +163,11 @@ std::optional<ApiError> Faults::AnswerFor(std::string_view path) {
     if (!path.starts_with(answer->path)) continue;
     ApiError error = ErrorOfCode(answer->status, answer->retry_after);
     ++answered_;
-    if (answer->left > 0 && --answer->left == 0) answers_.erase(answer);
+    if (answer->left == 1) {
+      answers_.erase(answer);
+    } else if (answer->left > 0) {
+      --answer->left;
+    }
     return error;
   }
   return std::nullopt;

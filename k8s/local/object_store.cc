@@ -368,6 +368,7 @@ void ObjectStore::Pump() {
   pump_posted_ = false;
   const uint64_t until = version_;
   std::vector<uint64_t> ids;
+  ids.reserve(watchers_.size());
   for (const auto& [id, watcher] : watchers_) ids.push_back(id);
   for (uint64_t id : ids) Advance(id, until);
 }
@@ -395,9 +396,9 @@ void ObjectStore::Advance(uint64_t id, uint64_t until) {
       watcher->cursor = until;
       break;
     }
-    const Change change = *next;
-    watcher->cursor = change.version;
-    watcher->handlers.on_change(change);
+    watcher->cursor = next->version;
+    // A copy: what the handler writes moves the history.
+    watcher->handlers.on_change(Change(*next));
   }
   if (!watcher->gone && watcher->handlers.on_turn) watcher->handlers.on_turn(until);
 }

@@ -49,6 +49,7 @@ class Environment {
   [[nodiscard]] const TextMap& variables() const { return variables_; }
   [[nodiscard]] std::vector<std::string> Lines() const {
     std::vector<std::string> lines;
+    lines.reserve(order_.size());
     for (const std::string& name : order_) lines.push_back(name + "=" + variables_.at(name));
     return lines;
   }

@@ -128,7 +128,7 @@ void Prober::AskHttp() {
   control::HttpHandlers handlers;
   handlers.on_head = [this](int status, const control::Headers&) { status_ = status; };
   handlers.on_data = [](std::string_view) {};
-  handlers.on_end = [this](absl::Status status) {
+  handlers.on_end = [this](const absl::Status& status) {
     if (!status.ok()) return Answer(false, std::string(status.message()));
     Answer(status_ >= 200 && status_ < 400,
            absl::StrCat("HTTP probe failed with statuscode: ", status_));
@@ -177,7 +177,7 @@ void Prober::AskExec() {
   child_ = *started;
 }
 
-void Prober::Answer(bool good, std::string why) {
+void Prober::Answer(bool good, const std::string& why) {
   // The call that brought the answer is not dropped from inside itself.
   network_.loop().Post([this, alive = alive_] {
     if (*alive && deadline_ == 0) Forget();

@@ -63,7 +63,7 @@ class Prober {
   void AskHttp();
   void AskTcp();
   void AskExec();
-  void Answer(bool good, std::string why);
+  void Answer(bool good, const std::string& why);
   void Forget();
 
   control::Network& network_;

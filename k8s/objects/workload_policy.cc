@@ -4,6 +4,8 @@
 #include <cmath>
 #include <variant>
 
+#include <absl/strings/str_cat.h>
+
 namespace rouse::k8s {
 namespace {
 
@@ -130,7 +132,7 @@ struct Assign {
   template <typename To>
   [[nodiscard]] std::string Number(To& to, const std::optional<double>& number) const {
     if (!number) return "not a number";
-    const std::string why = OutOfBounds(*number, FormatDecimal(row.least), FormatDecimal(row.most));
+    std::string why = OutOfBounds(*number, FormatDecimal(row.least), FormatDecimal(row.most));
     if (why.empty()) to = static_cast<double>(*number);
     return why;
   }
@@ -139,10 +141,11 @@ struct Assign {
   [[nodiscard]] std::string Whole(To& to, const std::optional<int64_t>& number,
                                   std::string_view unread) const {
     if (!number) return std::string(unread);
-    const std::string why =
-        OutOfBounds(static_cast<double>(*number), std::to_string(std::llround(row.least)),
+    const int64_t whole = *number;
+    std::string why =
+        OutOfBounds(static_cast<double>(whole), std::to_string(std::llround(row.least)),
                     std::to_string(std::llround(row.most)));
-    if (why.empty()) to = *number;
+    if (why.empty()) to = whole;
     return why;
   }
 
@@ -171,7 +174,7 @@ struct Assign {
     const auto text = [](double seconds) {
       return FormatDurationText(Duration(std::llround(seconds * 1e9)));
     };
-    const std::string why =
+    std::string why =
         OutOfBounds(static_cast<double>(duration->count()) / 1e9, text(row.least), text(row.most));
     if (!why.empty()) return why;
     if (row.whole_seconds && *duration % std::chrono::seconds(1) != Duration()) {
@@ -390,8 +393,8 @@ std::string PolicyTableMarkdown() {
     const std::string value =
         row.otherwise.empty() ? std::visit(Show{defaults}, row.field) : std::string(row.otherwise);
     const std::string alias = row.alias.empty() ? "" : "`" + std::string(row.alias) + "`";
-    text += "| `" + NameOf(row) + "` | " + alias + " | " + value + " | " + BoundsOf(row) + " | " +
-            std::string(row.help) + " |\n";
+    absl::StrAppend(&text, "| `", NameOf(row), "` | ", alias, " | ", value, " | ", BoundsOf(row),
+                    " | ", std::string(row.help), " |\n");
   }
   return text;
 }

@@ -161,7 +161,7 @@ class Admission {
 
   // admission_adopt.cc: what snapshots and probes change.
   void Retire(Workload& workload);
-  void SetEndpoints(Workload& workload, EndpointSetPtr set);
+  void SetEndpoints(Workload& workload, const EndpointSetPtr& set);
   void UpdateEndpoint(LocalEndpoint& endpoint, const EndpointSetPtr& set, const Endpoint& spec);
   void EndpointsChanged(Workload& workload);
   void SetReady(Workload& workload);

@@ -63,7 +63,7 @@ void Admission::Retire(Workload& workload) {
   }
 }
 
-void Admission::SetEndpoints(Workload& workload, EndpointSetPtr set) {
+void Admission::SetEndpoints(Workload& workload, const EndpointSetPtr& set) {
   absl::flat_hash_map<EndpointKey, EndpointRef> before;
   for (EndpointRef& endpoint : workload.endpoints_) before.emplace(endpoint->key(), endpoint);
   workload.endpoints_.clear();

@@ -253,6 +253,7 @@ uint32_t Admission::Pump(Workload& workload, uint32_t most) {
                                                       shard_.now(), shard_.random());
     if (endpoint == nullptr) break;
     if (!endpoint->counted) {
+      DCHECK(front != nullptr);  // every endpoint of a limited workload is counted
       Serve(*front, *endpoint);
       ++made;
       continue;

@@ -56,7 +56,7 @@ LocalEndpoint* Balancer::TakeLeast(const LocalEndpoint* avoid, TimePoint now) {
   for (LocalEndpoint* endpoint : ready_) {
     if (best == nullptr || rank(*endpoint) < rank(*best)) best = endpoint;
   }
-  CHECK(TryTake(*best));
+  CHECK(best != nullptr && TryTake(*best));
   return best;
 }
 
