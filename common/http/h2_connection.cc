@@ -75,8 +75,7 @@ void H2Connection::OnClosed(H2Stream& stream, H2Code code) {
   RunSoon();
 }
 
-// ---- writing
-// ---------------------------------------------------------------------------------------
+// ---- writing ------------------------------------------------------------------------------------
 
 void H2Connection::Touch() {
   if (state_ == State::kOpen) Queue();
@@ -137,8 +136,7 @@ void H2Connection::OnWritable(void* self) {
   if (connection.write_by_ != kNever) connection.Touch();
 }
 
-// ---- for the streams
-// -------------------------------------------------------------------------------
+// ---- for the streams ----------------------------------------------------------------------------
 
 void H2Connection::BoundUnsent() {
   const bool pressure = shard_.buffers().loaned_bytes() > shard_.limits().buffer_bytes_max / 2;
@@ -174,8 +172,7 @@ void H2Connection::Remove(H2Stream& stream) {
   Emptied();
 }
 
-// ---- the end
-// ---------------------------------------------------------------------------------------
+// ---- the end ------------------------------------------------------------------------------------
 
 void H2Connection::Fail(H2Code code) {
   codec_.Terminate(code);
@@ -222,8 +219,7 @@ void H2Connection::End(bool reset) {
   RunSoon();
 }
 
-// ---- time
-// ------------------------------------------------------------------------------------------
+// ---- time ---------------------------------------------------------------------------------------
 
 void H2Connection::RunSoon() {
   run_soon_ = true;

@@ -148,8 +148,7 @@ const Trailers* H2BodyReader::trailers() const {
   return some ? &trailers_->fields : nullptr;
 }
 
-// ---- writer
-// ----------------------------------------------------------------------------------------
+// ---- writer -------------------------------------------------------------------------------------
 
 void H2BodyWriter::Begin(std::string_view first, bool last, bool open) {
   begun_ = true;
@@ -230,8 +229,7 @@ net::Task<Result<void>> H2BodyWriter::Flush(TimePoint deadline) {
   }
 }
 
-// ---- owner
-// -----------------------------------------------------------------------------------------
+// ---- owner --------------------------------------------------------------------------------------
 
 void H2StreamOwner::Credit(int32_t id, size_t bytes) {
   codec_.Consumed(id, bytes);
@@ -280,8 +278,7 @@ int32_t H2StreamOwner::Request(H2Stream& stream, std::span<const H2Field> fields
   return id;
 }
 
-// ---- stream
-// ----------------------------------------------------------------------------------------
+// ---- stream -------------------------------------------------------------------------------------
 
 H2Stream::H2Stream(H2StreamOwner& connection, int32_t id) : connection_(connection), id_(id) {}
 
