@@ -1,9 +1,9 @@
 #pragma once
-// What:  reads kubeconfig files into a ClusterAccess: the KUBECONFIG list merged as kubectl merges
-//        it, a context chosen.
-// Owner: functions. Called at start.
+// What:   reads kubeconfig files into a ClusterAccess: the KUBECONFIG list merged as kubectl merges
+//         it, a context chosen.
+// Owner:  functions. Called at start.
 // Limits: kubeconfig_files_max files of credential_file_bytes_max.
-// Never: runs a program: a credential plugin is only read (exec_process.h runs it).
+// Never:  runs a program: a credential plugin is only read (exec_process.h runs it).
 
 #include <string>
 #include <string_view>

@@ -1,8 +1,8 @@
 #pragma once
-// What:  ConfigNode, a configuration file as a plain tree whose every node knows its line.
-// Owner: a value. Any thread.
+// What:   ConfigNode, a configuration file as a plain tree whose every node knows its line.
+// Owner:  a value. Any thread.
 // Limits: kConfigDepthMost levels; a file of kConfigBytesMost.
-// Never: shows the YAML library; keeps comments.
+// Never:  shows the YAML library; keeps comments.
 
 #include <string>
 #include <string_view>

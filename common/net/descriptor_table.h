@@ -1,6 +1,6 @@
 #pragma once
-// What:  the process's table of descriptors, made large enough before it is needed.
-// Owner: whoever starts the process calls it once, before there are threads.
+// What:   the process's table of descriptors, made large enough before it is needed.
+// Owner:  whoever starts the process calls it once, before there are threads.
 // Limits: kDescriptorsReserved; a process that opens more lets the kernel double the table then.
 
 #include <cstddef>

@@ -1,6 +1,6 @@
 #pragma once
-// What:  Container and ProbeSpec as a pod (or a pod template) declares them.
-// Owner: values. Any thread.
+// What:      Container and ProbeSpec as a pod (or a pod template) declares them.
+// Owner:     values. Any thread.
 // Invariant: a ProbeSpec carries the API's defaults, so that nobody fills them in twice.
 
 #include <cstdint>

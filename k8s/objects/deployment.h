@@ -1,7 +1,7 @@
 #pragma once
-// What:  Deployment, or anything else with `spec.replicas` and a `spec.template`: what a workload
-//        scales.
-// Owner: a value. Any thread.
+// What:   Deployment, or anything else with `spec.replicas` and a `spec.template`: what a workload
+//         scales.
+// Owner:  a value. Any thread.
 // Limits: JsonLimits (json_node.h).
 
 #include <cstdint>

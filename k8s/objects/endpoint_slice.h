@@ -1,7 +1,7 @@
 #pragma once
-// What:  EndpointSlice (discovery.k8s.io/v1): some of a Service's pod addresses with their
-//        conditions.
-// Owner: a value. Any thread.
+// What:   EndpointSlice (discovery.k8s.io/v1): some of a Service's pod addresses with their
+//         conditions.
+// Owner:  a value. Any thread.
 // Limits: JsonLimits (json_node.h).
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 #pragma once
-// What:  Event (core v1), a remark on an object that people see in `describe`.
-// Owner: a value. Any thread.
+// What:   Event (core v1), a remark on an object that people see in `describe`.
+// Owner:  a value. Any thread.
 // Limits: message_max characters of message; more is cut.
 
 #include <cstdint>

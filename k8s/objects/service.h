@@ -1,6 +1,6 @@
 #pragma once
-// What:  Service, the part of it that routing and policy read.
-// Owner: a value. Any thread.
+// What:   Service, the part of it that routing and policy read.
+// Owner:  a value. Any thread.
 // Limits: JsonLimits (json_node.h).
 
 #include <cstdint>

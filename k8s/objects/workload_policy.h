@@ -1,7 +1,7 @@
 #pragma once
-// What:  WorkloadPolicy, what a Service's annotations say about holding, limits and scaling; one
-//        table of annotations is the source of names, defaults, bounds, help and parsing.
-// Owner: a value. Any thread; pure.
+// What:      WorkloadPolicy, what a Service's annotations say about holding, limits and scaling;
+//            one table of annotations is the source of names, defaults, bounds, help and parsing.
+// Owner:     a value. Any thread; pure.
 // Invariant: an invalid value keeps what the previous policy had, so a policy is always usable.
 
 #include <cstdint>

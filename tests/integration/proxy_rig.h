@@ -1,7 +1,7 @@
 #pragma once
-// What:  ProxyRig, the whole data side of one shard over real sockets on loopback, turned by hand:
-//        a DataPlane with a listener, upstreams and clients, all in the test's thread.
-// Owner: the test. One thread.
+// What:   ProxyRig, the whole data side of one shard over real sockets on loopback, turned by hand:
+//         a DataPlane with a listener, upstreams and clients, all in the test's thread.
+// Owner:  the test. One thread.
 // Limits: RunUntil gives up after Loopback::kPatience.
 
 #include <functional>

@@ -1,7 +1,7 @@
 #pragma once
-// What:  FakeScaleApi, targets with counts and versions behind the ScaleApi seam, with latency and
-//        faults.
-// Owner: the test.
+// What:      FakeScaleApi, targets with counts and versions behind the ScaleApi seam, with
+//            latency and faults.
+// Owner:     the test.
 // Invariant: FakeScaleApi guards versions as the API server does, and checks that every patch
 //            carries one.
 
