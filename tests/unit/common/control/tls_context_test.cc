@@ -22,6 +22,13 @@ struct Secure : OnLoopback {
     listener = Listen(service, options);
   }
 
+  /// Listens anew, for clients whose certificates `client_ca` has signed.
+  void Trust(const char* client_ca) {
+    ListenOptions options;
+    options.tls = ServerTls{kServerCertificate, kServerKey, client_ca};
+    listener = Listen(service, options);
+  }
+
   void Call(ClientTls tls, Recorder& call, const std::string& host = "127.0.0.1") {
     Origin origin = At(listener->port());
     origin.host = host;
@@ -31,6 +38,15 @@ struct Secure : OnLoopback {
     REQUIRE(Until([&] { return call.ended(); }));
   }
 };
+
+/// What a client that shows a certificate of its own calls with.
+ClientTls Showing(const char* certificate, const char* key) {
+  ClientTls tls;
+  tls.ca_pem = kTestAuthority;
+  tls.certificate_pem = certificate;
+  tls.key_pem = key;
+  return tls;
+}
 
 TEST_CASE("a call over TLS is answered when the authority and the name are right") {
   Secure secure;
@@ -110,18 +126,13 @@ TEST_CASE("a server that cannot prove its name is not spoken to") {
 
 TEST_CASE("a client's certificate reaches the service as its subject, once verified") {
   Secure secure;
-  ClientTls tls;
-  tls.ca_pem = kTestAuthority;
-  tls.certificate_pem = kClientCertificate;
-  tls.key_pem = kClientKey;
+  const ClientTls tls = Showing(kClientCertificate, kClientKey);
   Recorder call;
   secure.Call(tls, call);
   CHECK(call.body == "hello CN=rouse test client,O=rouse");
 
   // One that the server's roots do not know.
-  ListenOptions options;
-  options.tls = ServerTls{kServerCertificate, kServerKey, kOtherAuthority};
-  secure.listener = secure.Listen(secure.service, options);
+  secure.Trust(kOtherAuthority);
   Recorder refused;
   secure.Call(tls, refused);
   CHECK(absl::IsUnavailable(refused.end));
@@ -129,15 +140,9 @@ TEST_CASE("a client's certificate reaches the service as its subject, once verif
 
 TEST_CASE("a client's certificate without a subject reaches the service by its other name") {
   Secure secure;
-  ListenOptions options;
-  options.tls = ServerTls{kServerCertificate, kServerKey, kNamelessAuthority};
-  secure.listener = secure.Listen(secure.service, options);
-  ClientTls tls;
-  tls.ca_pem = kTestAuthority;
-  tls.certificate_pem = kNamelessClient;
-  tls.key_pem = kNamelessKey;
+  secure.Trust(kNamelessAuthority);
   Recorder call;
-  secure.Call(tls, call);
+  secure.Call(Showing(kNamelessClient, kNamelessKey), call);
   CHECK(call.body == "hello URI:spiffe://test/proxy");
 }
 
