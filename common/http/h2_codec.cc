@@ -95,14 +95,15 @@ bool H2Codec::Feed(std::string_view bytes) {
 
 /// nghttp2 ignores frames of unknown types and DATA for a stream that is over, and tells nobody.
 /// So frames are counted off here too: returns where the head of a DATA frame ends whose stream is
-/// not known as things stand (doubtful_ says which), or bytes.size().
+/// not known as things stand (doubtful_ says which), where things change for what follows (the end
+/// of a RST_STREAM), or bytes.size().
 size_t H2Codec::FindDoubtful(std::string_view bytes) {
   size_t at = 0;
   while (at < bytes.size()) {
     const size_t skipped = std::min(skip_, bytes.size() - at);
     skip_ -= skipped;
     at += skipped;
-    if (at == bytes.size()) break;
+    if (at == bytes.size() || (skip_ == 0 && std::exchange(in_reset_, false))) return at;
     const size_t part = std::min(kFrameHead - frame_head_.size(), bytes.size() - at);
     frame_head_.append(bytes.substr(at, part));
     at += part;
@@ -112,6 +113,7 @@ size_t H2Codec::FindDoubtful(std::string_view bytes) {
     const auto id = static_cast<int32_t>(uint32_t{head[5] & 0x7fU} << 24 | uint32_t{head[6]} << 16 |
                                          uint32_t{head[7]} << 8 | head[8]);
     const bool data = head[3] == NGHTTP2_DATA;
+    in_reset_ = head[3] == NGHTTP2_RST_STREAM;
     if (head[3] > NGHTTP2_CONTINUATION) CountGlitch();
     frame_head_.clear();
     if (data && nghttp2_session_find_stream(session_.get(), id) == nullptr) {

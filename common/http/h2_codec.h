@@ -211,6 +211,7 @@ class H2Codec {
   int32_t doubtful_ = 0;
   int32_t last_id_ = 0;
   int large_heads_ = 0;
+  bool in_reset_ = false;  ///< the frame that skip_ counts is a RST_STREAM
   bool starved_ = false;
   bool settings_acked_ = false;
   bool notice_acked_ = false;

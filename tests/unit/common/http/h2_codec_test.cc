@@ -96,11 +96,18 @@ TEST_CASE("a head that has begun and is not whole is known, with its time") {
 TEST_CASE("DATA for a stream that is over is answered, wherever the bytes were cut") {
   const std::string bytes = H2Frame(kHeaders, kEndHeaders, 1, Hpack(H2Post())) +
                             H2Frame(kRstStream, 0, 1, Number32(8)) + H2Frame(kData, 0, 1, "late");
-  for (const size_t each : {size_t{1}, size_t{5}, bytes.size()}) {
+  const auto reset = [&](size_t first, size_t each) {
     Rig rig;
     REQUIRE(rig.Receive(Begin()));
-    for (size_t at = 0; at < bytes.size(); at += each) REQUIRE(rig.Receive(bytes.substr(at, each)));
-    CHECK(rig.reader.stream(1).reset == 5U);
+    REQUIRE(rig.Receive(bytes.substr(0, first)));
+    for (size_t at = first; at < bytes.size(); at += each)
+      REQUIRE(rig.Receive(bytes.substr(at, each)));
+    return rig.reader.stream(1).reset;
+  };
+  CHECK(reset(1, 1) == 5U);
+  for (size_t first = 1; first <= bytes.size(); ++first) {
+    CAPTURE(first);
+    CHECK(reset(first, bytes.size()) == 5U);
   }
 }
 
