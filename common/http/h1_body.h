@@ -113,6 +113,9 @@ class H1BodyWriter final : public BodyWriter {
              std::string_view first, bool end);
   /// Whether trailers may be sent at the end of a chunked body.
   void AllowTrailers(bool allowed) { trailers_allowed_ = allowed; }
+  /// Nothing is sent after this message: FIN goes out with its last bytes. Before Begin; a body
+  /// kUntilClose (a tunnel's half close, security.md U09, or HTTP/1.0) needs no telling.
+  void CloseAfter() { closes_ = true; }
   /// Bytes outside any body, such as a 1xx head.
   Step WriteBare(net::Transport& transport, std::string_view bytes);
 
@@ -137,7 +140,7 @@ class H1BodyWriter final : public BodyWriter {
   Step Send(std::string_view prefix, std::string_view data, std::string_view suffix);
   Step Sent(const net::IoResult& wrote, std::string_view prefix, std::string_view data,
             std::string_view suffix);
-  void SayEnd();
+  net::IoResult WriteOut(std::span<const std::string_view> parts);
   Step Write(std::string_view prefix, std::string_view data, bool end, std::string_view last_chunk);
   Step Broken();
 
@@ -150,6 +153,7 @@ class H1BodyWriter final : public BodyWriter {
   bool begun_ = false;
   bool ended_ = false;
   bool trailers_allowed_ = false;
+  bool closes_ = false;  ///< the connection is to end with this message
   uint64_t bytes_written_ = 0;
   uint64_t sent_ = 0;
   std::string kept_;  ///< what of a head or a chunk header could not be sent at once

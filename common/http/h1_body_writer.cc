@@ -16,7 +16,7 @@ constexpr std::string_view kLast = "0\r\n\r\n";
 }  // namespace
 
 void H1BodyWriter::Clear() {
-  begun_ = ended_ = trailers_allowed_ = false;
+  begun_ = ended_ = trailers_allowed_ = closes_ = false;
   kind_ = BodyKind::kNone;
   left_ = bytes_written_ = sent_ = 0;
   prefix_ = data_ = suffix_ = {};
@@ -48,6 +48,7 @@ Step H1BodyWriter::Begin(net::Transport& transport, std::string_view head, BodyK
   left_ = length;
   begun_ = true;
   ended_ = false;
+  closes_ = closes_ || kind == BodyKind::kUntilClose;
   if (!error_.ok()) return Step::kFailed;
   return Write(head, first, end, kLast);
 }
@@ -78,11 +79,7 @@ Step H1BodyWriter::Write(std::string_view prefix, std::string_view data, bool en
     left_ -= data.size();
     ended_ = left_ == 0;
   }
-  if (kind_ != BodyKind::kStreamed) {
-    const Step step = Send(prefix, data, {});
-    if (step == Step::kDone) SayEnd();
-    return step;
-  }
+  if (kind_ != BodyKind::kStreamed) return Send(prefix, data, {});
   if (data.empty()) return end ? Send(prefix, {}, last_chunk) : Send(prefix, {}, {});
   // The chunk's header goes behind the head, in the scratch.
   const std::span<char> scratch = shard_.scratch();
@@ -99,10 +96,8 @@ Step H1BodyWriter::Write(std::string_view prefix, std::string_view data, bool en
   return Send(front, data, last_chunk_);
 }
 
-/// A body that only the connection's end delimits: a tunnel's half close (security.md U09), or
-/// HTTP/1.0.
-void H1BodyWriter::SayEnd() {
-  if (ended_ && kind_ == BodyKind::kUntilClose) transport_->ShutdownWrite();
+net::IoResult H1BodyWriter::WriteOut(std::span<const std::string_view> parts) {
+  return ended_ && closes_ ? transport_->WriteLast(parts) : transport_->Write(parts);
 }
 
 Step H1BodyWriter::Send(std::string_view prefix, std::string_view data, std::string_view suffix) {
@@ -123,7 +118,7 @@ Step H1BodyWriter::Send(std::string_view prefix, std::string_view data, std::str
     prefix = {scratch.data(), prefix.size() + data.size() + suffix.size()};
     data = suffix = {};
     // Nearly every head: one part, and all of it goes.
-    const net::IoResult wrote = transport_->Write({&prefix, 1});
+    const net::IoResult wrote = WriteOut({&prefix, 1});
     if (wrote.status == net::IoStatus::kDone && wrote.bytes == prefix.size()) {
       sent_ += wrote.bytes;
       return Step::kDone;
@@ -139,8 +134,11 @@ Step H1BodyWriter::Send(std::string_view prefix, std::string_view data, std::str
     parts[count++] = part;
     total += part.size();
   }
-  if (total == 0) return Step::kDone;
-  return Sent(transport_->Write(std::span(parts.data(), count)), prefix, data, suffix);
+  if (total == 0) {
+    if (ended_ && closes_) transport_->ShutdownWrite();
+    return Step::kDone;
+  }
+  return Sent(WriteOut(std::span(parts.data(), count)), prefix, data, suffix);
 }
 
 /// Keeps what was not written.
@@ -167,10 +165,7 @@ Step H1BodyWriter::Sent(const net::IoResult& wrote, std::string_view prefix, std
 net::Task<Result<void>> H1BodyWriter::Flush(TimePoint deadline) {
   for (;;) {
     if (!error_.ok()) co_return error_;
-    if (!pending()) {
-      SayEnd();
-      co_return Result<void>();
-    }
+    if (!pending()) co_return Result<void>();
     const TimePoint idle = Later(shard_.now(), limits_.write_idle_timeout);
     const net::Wake why = co_await transport_->WaitWritable(std::min(deadline, idle));
     if (!error_.ok()) co_return error_;

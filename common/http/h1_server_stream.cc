@@ -134,6 +134,7 @@ Step H1ServerStream::TrySendHead(const ResponseHead& head, const HeadPatch& patc
     kind = framing.body;
     close_after_ = MustClose() || kind == BodyKind::kUntilClose;
     framing.close = close_after_;
+    if (close_after_) writer.CloseAfter();
     framing.keep_alive = !close_after_ && head_.version == Version::kHttp10;
   }
   const size_t size = WriteResponseHead(head, patch, framing, out);

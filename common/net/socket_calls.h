@@ -14,8 +14,8 @@
 
 namespace rouse::net {
 
-inline ssize_t SendBytes(int fd, const char* bytes, size_t size) {
-  return syscall(SYS_sendto, fd, bytes, size, MSG_NOSIGNAL, nullptr, 0);
+inline ssize_t SendBytes(int fd, const char* bytes, size_t size, int flags = 0) {
+  return syscall(SYS_sendto, fd, bytes, size, MSG_NOSIGNAL | flags, nullptr, 0);
 }
 
 inline ssize_t ReceiveBytes(int fd, char* into, size_t size) {

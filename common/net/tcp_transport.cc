@@ -53,14 +53,21 @@ IoResult TcpTransport::Read(std::span<char> into) {
   return {IoStatus::kBroken, 0};
 }
 
-IoResult TcpTransport::Write(std::span<const std::string_view> parts) {
+/// The bytes are held back until the FIN joins them, so both leave in one segment.
+IoResult TcpTransport::WriteLast(std::span<const std::string_view> parts) {
+  const IoResult wrote = Send(parts, MSG_MORE);
+  if (wrote.status == IoStatus::kDone && wrote.bytes == TotalOf(parts)) ShutdownWrite();
+  return wrote;
+}
+
+IoResult TcpTransport::Send(std::span<const std::string_view> parts, int flags) {
   DCHECK(!parts.empty() && parts.size() <= kPartsMax);
   if (!socket_) return {IoStatus::kBroken, 0};
   size_t total = 0;
   ssize_t count = 0;
   if (parts.size() == 1) {
     total = parts[0].size();
-    count = SendBytes(socket_.get(), parts[0].data(), total);
+    count = SendBytes(socket_.get(), parts[0].data(), total, flags);
   } else {
     iovec vectors[kPartsMax];
     for (size_t i = 0; i < parts.size(); ++i) {
@@ -70,7 +77,7 @@ IoResult TcpTransport::Write(std::span<const std::string_view> parts) {
     msghdr message{};
     message.msg_iov = vectors;
     message.msg_iovlen = parts.size();
-    count = sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
+    count = sendmsg(socket_.get(), &message, MSG_NOSIGNAL | flags);
   }
   DCHECK(total > 0);
   if (count > 0) {

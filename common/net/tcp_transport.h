@@ -26,7 +26,8 @@ class TcpTransport final : public Transport, private PollTarget {
   ~TcpTransport() override;
 
   IoResult Read(std::span<char> into) override;
-  IoResult Write(std::span<const std::string_view> parts) override;
+  IoResult Write(std::span<const std::string_view> parts) override { return Send(parts, 0); }
+  IoResult WriteLast(std::span<const std::string_view> parts) override;
   void ShutdownWrite() override;
   void Close(bool reset) override;
   Descriptor Detach() override;
@@ -44,6 +45,7 @@ class TcpTransport final : public Transport, private PollTarget {
 
  private:
   void OnReady(Readiness readiness) override { MarkReady(readiness); }
+  IoResult Send(std::span<const std::string_view> parts, int flags);
   void CloseSocket(bool reset);
 
   Descriptor socket_;

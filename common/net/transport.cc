@@ -8,6 +8,18 @@ Transport::~Transport() {
   if (destroyed_ != nullptr) *destroyed_ = true;
 }
 
+size_t Transport::TotalOf(std::span<const std::string_view> parts) {
+  size_t total = 0;
+  for (const std::string_view part : parts) total += part.size();
+  return total;
+}
+
+IoResult Transport::WriteLast(std::span<const std::string_view> parts) {
+  const IoResult wrote = Write(parts);
+  if (wrote.status == IoStatus::kDone && wrote.bytes == TotalOf(parts)) ShutdownWrite();
+  return wrote;
+}
+
 void Transport::MarkReady(Readiness readiness) {
   if (readiness.writable) writable_ = true;
   if (readiness.broken) broken_ = true;

@@ -52,6 +52,9 @@ class Transport {
   [[nodiscard]] virtual IoResult Read(std::span<char> into) = 0;
   /// Writes as much as goes, in order; at most kPartsMax parts.
   [[nodiscard]] virtual IoResult Write(std::span<const std::string_view> parts) = 0;
+  /// As Write, for the last bytes of this side: once all of them are gone, FIN follows, in the same
+  /// segment where the transport can.
+  [[nodiscard]] virtual IoResult WriteLast(std::span<const std::string_view> parts);
   /// Sends FIN after what was written.
   virtual void ShutdownWrite() = 0;
   /// Ends the connection; with `reset`, by RST. Waiters wake and find kBroken.
@@ -118,6 +121,7 @@ class Transport {
   [[nodiscard]] virtual uint16_t local_port() const = 0;
 
  protected:
+  [[nodiscard]] static size_t TotalOf(std::span<const std::string_view> parts);
   /// Called by implementations from the loop, and only from there. Sets the flags, wakes waiters
   /// through the ready list, then runs the watches. A watch may destroy the transport, so this must
   /// be the last act.

@@ -57,6 +57,33 @@ TEST_CASE("a pipelined request behind a refused one is never answered") {
   CHECK(rig.upstream().requests().empty());
 }
 
+TEST_CASE("behind the last request of a connection nothing is answered, and no answer is lost") {
+  ProxyRig rig;
+  WireClient& client = rig.Connect();
+  client.Send(Get("/last", "Connection: close\r\n") + Get("/after"));
+  REQUIRE(rig.RunUntil([&] { return client.ended() && rig.Quiet(); }));
+  CHECK(client.responses() == 1);
+  CHECK(client.received().ends_with("GET /last HTTP/1.1"));
+  CHECK_FALSE(client.broken());
+  CHECK(rig.upstream().requests().size() == 1);
+}
+
+TEST_CASE("a client that reads slowly has all of a last answer before its end") {
+  ProxyRig rig;
+  const std::string body(16 << 20, 'x');
+  rig.upstream().SetAnswer([&](const FakeRequest&) { return Ok(body); });
+  WireClient& client = rig.Connect();
+  client.StopReading(true);
+  client.Send(Get("/", "Connection: close\r\n"));
+  REQUIRE(rig.RunUntil([&] { return rig.plane().active() == 1; }));
+  rig.RunFor(std::chrono::milliseconds(20));  // until the sockets are full
+  client.StopReading(false);
+  REQUIRE(rig.RunUntil([&] { return client.ended(); }));
+  CHECK_FALSE(client.broken());
+  CHECK(client.received().size() > body.size());
+  CHECK(client.received().ends_with("xxxx"));
+}
+
 TEST_CASE("a sized body reaches the pod with the head, and a chunked one is chunked again") {
   ProxyRig rig;
   (void)rig.Ask(Post("hello"));

@@ -4,6 +4,9 @@
 #include <vector>
 
 #include <catch2/catch.hpp>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include "common/base/random.h"
 #include "tests/support/net/loopback.h"
@@ -181,6 +184,77 @@ TEST_CASE("a FIN that came with the last bytes is found although the read came u
   CHECK(server->Read(buffer).bytes == last.size());
   CHECK(server->readable());
   CHECK(server->Read(buffer).status == IoStatus::kEnd);
+}
+
+/// Segments that a blocking client's socket has received since it was connected.
+uint32_t SegmentsIn(const Descriptor& client) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  REQUIRE(getsockopt(client.get(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0);
+  return info.tcpi_segs_in;
+}
+
+TEST_CASE("last bytes and FIN leave in one segment") {
+  Loopback loop;
+  const Descriptor client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  REQUIRE(connect(client.get(), loop.address().data(), loop.address().size()) == 0);
+  REQUIRE(loop.RunUntil([&] { return loop.accepted().size() == 1; }));
+  const std::string_view parts[] = {"last ", "words"};
+  const size_t count = GENERATE(size_t{1}, size_t{2});
+  const uint32_t before = SegmentsIn(client);
+  const IoResult wrote = loop.accepted().front()->WriteLast({parts, count});
+  CHECK(wrote.bytes == 5 * count);
+  char buffer[64];
+  std::string got;
+  for (ssize_t more = 1; more > 0;) {
+    more = recv(client.get(), buffer, sizeof buffer, 0);
+    CHECK(more >= 0);
+    got.append(buffer, static_cast<size_t>(std::max<ssize_t>(more, 0)));
+  }
+  CHECK(got == std::string("last words").substr(0, 5 * count));
+  CHECK(SegmentsIn(client) - before == 1);
+}
+
+TEST_CASE("a client that sends on after the last bytes still reads them, then the end") {
+  Loopback loop;
+  auto [client, server] = loop.Dial();
+  REQUIRE(client);
+  const std::string_view more = "more that nobody reads";
+  REQUIRE(client->Write({&more, 1}).bytes == more.size());
+  const std::string_view last = "last words";
+  REQUIRE(server->WriteLast({&last, 1}).bytes == last.size());
+  server->Close(false);
+  REQUIRE(loop.RunUntil([&] { return client->broken(); }));
+  char buffer[64];
+  const IoResult read = client->Read(buffer);
+  CHECK(std::string_view(buffer, read.bytes) == last);
+}
+
+TEST_CASE("last bytes that do not go at once are no end yet") {
+  Loopback loop;
+  auto pair = loop.Dial();
+  REQUIRE(pair.client);
+  const std::string data(32 << 20, 'x');
+  std::string_view left = data;
+  std::vector<char> buffer(1 << 20);
+  size_t got = 0;
+  bool ended = false;
+  REQUIRE(loop.RunUntil([&] {
+    if (!left.empty()) {
+      const IoResult wrote = pair.server->WriteLast({&left, 1});
+      left.remove_prefix(wrote.bytes);
+    }
+    while (pair.client->readable() && !ended) {
+      const IoResult read = pair.client->Read(buffer);
+      got += read.bytes;
+      ended = read.status == IoStatus::kEnd;
+      if (read.status != IoStatus::kDone) break;
+    }
+    return ended || pair.client->broken();
+  }));
+  CHECK(ended);
+  CHECK(left.empty());
+  CHECK(got == data.size());
 }
 
 TEST_CASE("a short read clears readable, so that nothing is asked twice") {
