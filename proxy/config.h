@@ -62,7 +62,7 @@ struct PeersConfig {
 struct Config {
   uint32_t shards = 1;
   size_t buffer_bytes_max = 256u << 20;
-  net::ListenOptions sockets;
+  net::ListenOptions sockets = {.defer_accept = true};
   ServingConfig serving;
   DataPlaneOptions data_plane;
   ClusterConfig cluster;

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "common/base/check.h"
+#include "common/net/listener.h"
 #include "common/net/shard.h"
 #include "common/net/socket_address.h"
 #include "common/net/tcp_transport.h"
@@ -36,6 +37,7 @@ Acceptor::Acceptor(Shard& shard, Descriptor listener, OnConnection on_connection
       on_connection_(std::move(on_connection)),
       pause_timer_(&Acceptor::OnPauseOver, this),
       port_(SocketAddress::OfSocket(listener_.get()).port()),
+      deferred_(DefersAccept(listener_.get())),
       pause_at_(PauseAt()) {}
 
 Acceptor::~Acceptor() {
@@ -120,8 +122,9 @@ void Acceptor::Place(Descriptor socket, const SocketAddress& peer) {
 }
 
 void Acceptor::Adopt(Descriptor socket, const SocketAddress& peer) {
-  on_connection_(std::make_unique<TcpTransport>(shard_, std::move(socket), peer,
-                                                TcpTransport::Origin::kAccepted, port_));
+  using Origin = TcpTransport::Origin;
+  const Origin origin = deferred_ ? Origin::kAcceptedLate : Origin::kAccepted;
+  on_connection_(std::make_unique<TcpTransport>(shard_, std::move(socket), peer, origin, port_));
 }
 
 /// Out of descriptors: rather than leave a client waiting, use the spare one to take and drop it.

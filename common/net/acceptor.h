@@ -69,6 +69,7 @@ class Acceptor final : private PollTarget {
   Poller::Registration registration_;
   Timer pause_timer_;
   uint16_t port_;
+  bool deferred_;  ///< connections come with their first bytes
   int pause_at_;
   bool started_ = false;
   bool paused_ = false;

@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <system_error>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "common/base/check.h"
@@ -38,12 +40,23 @@ absl::StatusOr<Descriptor> Listen(const SocketAddress& address, const ListenOpti
     const int bytes = options.client_receive_buffer;
     CHECK(setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes) == 0);
   }
+  if (options.defer_accept) {
+    const int seconds = static_cast<int>(kDeferred.count());
+    CHECK(setsockopt(socket.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds) == 0);
+  }
   SetConnectionOptions(socket.get());
   if (bind(socket.get(), address.data(), address.size()) != 0) {
     return Failed("bind", address, errno);
   }
   if (listen(socket.get(), options.backlog) != 0) return Failed("listen", address, errno);
   return socket;
+}
+
+bool DefersAccept(int listener) {
+  int seconds = 0;
+  socklen_t size = sizeof seconds;
+  CHECK(getsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &size) == 0);
+  return seconds > 0;
 }
 
 }  // namespace rouse::net

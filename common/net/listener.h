@@ -6,6 +6,8 @@
 // Invariant: several sockets may share one address (SO_REUSEPORT), one per shard; for port 0 open
 //            the first, then the others at the address it was given (SocketAddress::OfSocket).
 
+#include <chrono>
+
 #include <absl/status/statusor.h>
 
 #include "common/net/descriptor.h"
@@ -17,10 +19,18 @@ struct ListenOptions {
   int backlog = 4096;
   /// SO_RCVBUF of accepted connections in bytes; 0 leaves it to the kernel.
   int client_receive_buffer = 512 * 1024;
+  /// A connection is handed out with its first bytes (TCP_DEFER_ACCEPT), or after kDeferred without
+  /// any: for protocols in which the client speaks first.
+  bool defer_accept = false;
 };
+
+inline constexpr std::chrono::seconds kDeferred{1};
 
 /// [::] is every address of both families, or of IPv4 where the kernel has no IPv6.
 [[nodiscard]] absl::StatusOr<Descriptor> Listen(const SocketAddress& address,
                                                 const ListenOptions& options);
+
+/// Whether it was opened with defer_accept.
+[[nodiscard]] bool DefersAccept(int listener);
 
 }  // namespace rouse::net

@@ -44,6 +44,18 @@ Poller::Poller()
 Poller::~Poller() = default;
 
 Poller::Registration Poller::Add(int fd, PollTarget& target, Trigger trigger) {
+  const Registration registration = Occupy(target);
+  TellKernel(fd, registration, trigger);
+  return registration;
+}
+
+Poller::Registration Poller::AddLate(int fd, PollTarget& target) {
+  const Registration registration = Occupy(target);
+  late_.push_back({.fd = fd, .registration = registration});
+  return registration;
+}
+
+Poller::Registration Poller::Occupy(PollTarget& target) {
   if (first_free_ == kNone) {
     first_free_ = static_cast<uint32_t>(slots_.size());
     slots_.push_back({.target = nullptr, .generation = 1, .mark = kNone});
@@ -54,13 +66,24 @@ Poller::Registration Poller::Add(int fd, PollTarget& target, Trigger trigger) {
   slot.target = &target;
   slot.mark = window_ - 1;
   ++registered_;
-  const Registration registration{.slot = index, .generation = slot.generation};
+  return {.slot = index, .generation = slot.generation};
+}
+
+void Poller::TellKernel(int fd, Registration registration, Trigger trigger) {
   epoll_event event{};
   event.events = EPOLLIN;
   if (trigger == Trigger::kEdge) event.events |= EPOLLOUT | EPOLLRDHUP | EPOLLET;
   event.data.u64 = Pack(registration);
   CHECK(epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0);
-  return registration;
+}
+
+/// Those that were removed meanwhile have been closed, and their numbers may be others' by now.
+void Poller::AddThoseLate() {
+  for (const Late& each : late_) {
+    const bool removed = slots_[each.registration.slot].generation != each.registration.generation;
+    if (!removed) TellKernel(each.fd, each.registration, Trigger::kEdge);
+  }
+  late_.clear();
 }
 
 void Poller::Remove(Registration registration) {
@@ -74,6 +97,7 @@ void Poller::Remove(Registration registration) {
 }
 
 void Poller::Detach(int fd, Registration registration) {
+  AddThoseLate();
   Remove(registration);
   CHECK(epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr) == 0);
 }
@@ -87,6 +111,7 @@ void Poller::Mute(int fd, Registration registration, bool muted) {
 
 void Poller::Wait(Duration most) {
   if (registered_ == 0 && most <= Duration::zero()) return;
+  if (!late_.empty()) AddThoseLate();
   const int count =
       epoll_wait(epoll_.get(), events_.get(), static_cast<int>(kEventsPerTurn), Timeout(most));
   CHECK(count >= 0 || errno == EINTR);

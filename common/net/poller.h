@@ -52,6 +52,9 @@ class Poller {
   Poller& operator=(const Poller&) = delete;
 
   [[nodiscard]] Registration Add(int fd, PollTarget& target, Trigger trigger = Trigger::kEdge);
+  /// As Add for a connection, but the kernel hears of it when the next Wait begins: what was read
+  /// by then makes no event, and one that is over by then costs no call.
+  [[nodiscard]] Registration AddLate(int fd, PollTarget& target);
   /// To be called before the descriptor is closed. Makes no system call.
   void Remove(Registration registration);
   /// As Remove, for a descriptor that stays open and goes to another shard.
@@ -74,11 +77,19 @@ class Poller {
     uint32_t generation = 0;
     uint32_t mark = 0;  ///< free: the next free slot; in use: the last window with an event
   };
+  struct Late {
+    int fd;
+    Registration registration;
+  };
+  [[nodiscard]] Registration Occupy(PollTarget& target);
+  void TellKernel(int fd, Registration registration, Trigger trigger);
+  void AddThoseLate();
   void TurnWindow(TimePoint now);
   static constexpr uint32_t kNone = UINT32_MAX;
 
   Descriptor epoll_;
   std::vector<Slot> slots_;
+  std::vector<Late> late_;  ///< since the last Wait: at most what a turn accepts
   uint32_t first_free_ = kNone;
   size_t registered_ = 0;
   std::unique_ptr<epoll_event[]> events_;

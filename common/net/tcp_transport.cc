@@ -16,17 +16,19 @@ TcpTransport::TcpTransport(Shard& shard, Descriptor socket, const SocketAddress&
                            Origin origin, uint16_t local_port)
     : Transport(shard),
       socket_(std::move(socket)),
-      registration_(shard.poller().Add(socket_.get(), *this)),
+      registration_(origin == Origin::kAcceptedLate ? shard.poller().AddLate(socket_.get(), *this)
+                                                    : shard.poller().Add(socket_.get(), *this)),
       peer_port_(peer.port()),
       local_port_(local_port),
       origin_(origin) {
   writable_ = origin != Origin::kDialled;
+  readable_ = origin == Origin::kAcceptedLate;
   peer_text_size_ = static_cast<uint8_t>(peer.Ip(peer_text_).size());
 }
 
 TcpTransport::~TcpTransport() {
   CloseSocket(false);
-  if (origin_ == Origin::kAccepted) shard_.RemoveConnection();
+  if (origin_ == Origin::kAccepted || origin_ == Origin::kAcceptedLate) shard_.RemoveConnection();
 }
 
 IoResult TcpTransport::Read(std::span<char> into) {

@@ -15,9 +15,10 @@ namespace rouse::net {
 class TcpTransport final : public Transport, private PollTarget {
  public:
   enum class Origin : uint8_t {
-    kAccepted,  ///< writable at once; the shard has counted it (Shard::AddConnection)
-    kDialled,   ///< writable once connected
-    kCarried,   ///< connected on another shard, which has detached it; writable at once
+    kAccepted,      ///< writable at once; the shard has counted it (Shard::AddConnection)
+    kAcceptedLate,  ///< and its first bytes should be there (ListenOptions::defer_accept)
+    kDialled,       ///< writable once connected
+    kCarried,       ///< connected on another shard, which has detached it; writable at once
   };
 
   /// `local_port`: 0 where it is not known without asking the kernel.

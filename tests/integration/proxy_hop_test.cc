@@ -16,7 +16,7 @@ struct HopRig {
   HopRig() {
     home.policy().concurrency_limit = 1;
     home.Publish();
-    auto sockets = OpenListeners("127.0.0.1:0", 1, {});
+    auto sockets = OpenListeners("127.0.0.1:0", 1, {.defer_accept = true});
     CHECK(sockets.ok());
     ListenerTraits traits;
     traits.internal = true;

@@ -43,7 +43,7 @@ class ProxyRig {
     all.push_back(std::move(plane_));
     all.front()->ConnectPeers(all);
     plane_ = std::move(all.front());
-    auto sockets = OpenListeners("127.0.0.1:0", 1, {});
+    auto sockets = OpenListeners("127.0.0.1:0", 1, {.defer_accept = true});
     CHECK(sockets.ok());
     Listener& listener = plane_->AddListener(std::move(sockets->front()));
     address_ = net::SocketAddress::Loopback(listener.port());

@@ -36,7 +36,7 @@ class TlsProxyRig : public ProxyRig {
 
   /// Another listener, by its port.
   Listener& Listen(ListenerTraits traits) {
-    auto sockets = OpenListeners("127.0.0.1:0", 1, {});
+    auto sockets = OpenListeners("127.0.0.1:0", 1, {.defer_accept = true});
     CHECK(sockets.ok());
     Listener& listener = plane().AddListener(std::move(sockets->front()), std::move(traits));
     listener.Start();

@@ -58,6 +58,49 @@ TEST_CASE("stopping takes what the kernel has accepted already, then refuses") {
   loop.shard().Turn(Duration::zero());
 }
 
+TEST_CASE("a deferred connection comes with its first bytes, and they are read without a wait") {
+  Loopback loop({}, {.defer_accept = true});
+  const Descriptor silent = Connected(loop.address());
+  const Descriptor client = Connected(loop.address());
+  while (loop.shard().Turn(Duration::zero())) {
+  }
+  CHECK(loop.accepted().empty());
+  REQUIRE(send(client.get(), "hello", 5, 0) == 5);
+  REQUIRE(loop.RunUntil([&] { return !loop.accepted().empty(); }));
+  Transport& server = *loop.accepted().front();
+  CHECK(server.readable());
+  char buffer[64];
+  CHECK(server.Read(buffer).bytes == 5);
+  // From here on it is a connection like any other.
+  CHECK_FALSE(server.readable());
+  REQUIRE(send(client.get(), "again", 5, 0) == 5);
+  REQUIRE(loop.RunUntil([&] { return server.readable(); }));
+  CHECK(server.Read(buffer).bytes == 5);
+  REQUIRE(shutdown(client.get(), SHUT_WR) == 0);
+  REQUIRE(loop.RunUntil([&] { return server.hung_up(); }));
+  CHECK(server.Read(buffer).status == IoStatus::kEnd);
+}
+
+TEST_CASE("a deferred connection without bytes comes late, or as soon as it has gone") {
+  Loopback loop({}, {.defer_accept = true});
+  Descriptor client = Connected(loop.address());
+  char buffer[64];
+  SECTION("silent") {
+    REQUIRE(loop.RunUntil([&] { return !loop.accepted().empty(); }));
+    Transport& server = *loop.accepted().front();
+    CHECK(server.Read(buffer).status == IoStatus::kMustWait);
+    CHECK_FALSE(server.readable());
+    REQUIRE(send(client.get(), "hello", 5, 0) == 5);
+    REQUIRE(loop.RunUntil([&] { return server.readable(); }));
+    CHECK(server.Read(buffer).bytes == 5);
+  }
+  SECTION("gone: a health check") {
+    client.Close();
+    REQUIRE(loop.RunUntil([&] { return !loop.accepted().empty(); }));
+    CHECK(loop.accepted().front()->Read(buffer).status == IoStatus::kEnd);
+  }
+}
+
 /// Lowers this process's limit of descriptors while it lives.
 class FewDescriptors {
  public:

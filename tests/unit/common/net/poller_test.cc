@@ -93,6 +93,61 @@ TEST_CASE("an event of a target that was removed does not reach the next user of
   CHECK(next_target.seen.empty());
 }
 
+TEST_CASE("a target that was added late is told what is so when the next wait begins") {
+  Poller poller;
+  Pair pair;
+  Target target;
+  pair.Send();
+  const auto registration = poller.AddLate(pair.ours.get(), target);
+  char byte = 0;
+  REQUIRE(recv(pair.ours.get(), &byte, 1, 0) == 1);
+  poller.Wait(Duration::zero());
+  CHECK(poller.Dispatch(kStart) == 1);
+  CHECK_FALSE(target.seen.back().readable);
+  CHECK(target.seen.back().writable);
+  pair.Send();
+  poller.Wait(Duration::zero());
+  CHECK(poller.Dispatch(kStart) == 1);
+  CHECK(target.seen.back().readable);
+  poller.Remove(registration);
+}
+
+TEST_CASE("a target that was added late and has gone leaves its descriptor's number to others") {
+  Poller poller;
+  Target gone;
+  Target next;
+  int number = -1;
+  {
+    Pair pair;
+    number = pair.ours.get();
+    poller.Remove(poller.AddLate(number, gone));
+  }
+  Pair pair;
+  REQUIRE(pair.ours.get() == number);
+  SECTION("another that comes late") { (void)poller.AddLate(number, next); }
+  SECTION("one that comes at once") { (void)poller.Add(number, next); }
+  pair.Send();
+  poller.Wait(Duration::zero());
+  CHECK(poller.Dispatch(kStart) == 1);
+  CHECK(gone.seen.empty());
+  CHECK(next.seen.back().readable);
+}
+
+TEST_CASE("a target that was added late can be detached at once") {
+  Poller poller;
+  Pair pair;
+  Target target;
+  const auto registration = poller.AddLate(pair.ours.get(), target);
+  poller.Detach(pair.ours.get(), registration);
+  Poller other;
+  (void)other.Add(pair.ours.get(), target);
+  pair.Send();
+  other.Wait(Duration::zero());
+  CHECK(other.Dispatch(kStart) == 1);
+  poller.Wait(Duration::zero());
+  CHECK(poller.Dispatch(kStart) == 0);
+}
+
 TEST_CASE("a level target is told until it is muted, and again after") {
   Poller poller;
   Pair pair;
