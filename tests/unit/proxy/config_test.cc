@@ -82,6 +82,11 @@ TEST_CASE("a flag beats the file") {
   CHECK(read.config.shards == 1);
 }
 
+TEST_CASE("connections are taken with their first bytes unless told otherwise") {
+  CHECK(Read(kFile).config.sockets.defer_accept);
+  CHECK_FALSE(Read(kFile, {"--no-defer-accept"}).config.sockets.defer_accept);
+}
+
 TEST_CASE("a mistake in the file is named with its line and the nearest known key") {
   const auto error = [](const std::string& text) {
     const Outcome read = Read(text);

@@ -28,6 +28,15 @@ TEST_CASE("[::] takes clients of both families, and those of IPv4 where there is
   }));
 }
 
+TEST_CASE("a listener defers where it was asked to, and there alone") {
+  for (const bool asked : {false, true}) {
+    const absl::StatusOr<Descriptor> listener =
+        Listen(SocketAddress::Loopback(0), {.defer_accept = asked});
+    REQUIRE(listener.ok());
+    CHECK(DefersAccept(listener->get()) == asked);
+  }
+}
+
 TEST_CASE("an address that cannot be had is named") {
   const absl::StatusOr<Descriptor> foreign = Listen(*SocketAddress::Parse("192.0.2.1:80"), {});
   CHECK(absl::IsUnavailable(foreign.status()));
