@@ -163,7 +163,7 @@ void H2Codec::Written(size_t bytes) {
   written_ = 0;
 }
 
-void H2Codec::ReleaseOutput() {
+void H2Codec::ReleaseBuffers() {
   if (output_.empty()) std::string().swap(output_);
   if (fields_.empty() || block_since_ != kNever) return;
   std::string().swap(bytes_);

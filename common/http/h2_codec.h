@@ -113,8 +113,8 @@ class H2Codec {
   /// Output bytes ever packed, and ever written.
   [[nodiscard]] uint64_t packed_total() const { return written_total_ + output().size(); }
   [[nodiscard]] uint64_t written_total() const { return written_total_; }
-  /// The buffer of an idle connection goes.
-  void ReleaseOutput();
+  /// An idle connection's buffers go.
+  void ReleaseBuffers();
   /// A stream has had to wait for the socket since the last call.
   [[nodiscard]] bool TakeStarved() { return std::exchange(starved_, false); }
   /// Neither side has anything to say any more.

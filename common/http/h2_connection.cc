@@ -53,6 +53,7 @@ void H2Connection::Read() {
 
 void H2Connection::Feed(std::string_view bytes) {
   failed_ = !codec_.Receive(bytes, shard_.now()) || failed_;
+  Stir();
   Touch();
   AfterReceive();
   if (any_to_tell_) TellGone();
@@ -92,7 +93,6 @@ void H2Connection::OnTurnEnd() {
     BreakStreams(H2Code::kProtocol);
     Linger();
   }
-  if (streams_ == 0) codec_.ReleaseOutput();
   Rearm();
 }
 
@@ -118,7 +118,10 @@ bool H2Connection::WriteOnce() {
     return false;
   }
   const bool moved = written.status == net::IoStatus::kDone;
-  if (moved) codec_.Written(written.bytes);
+  if (moved) {
+    codec_.Written(written.bytes);
+    Stir();
+  }
   if (moved && written.bytes == out.size()) return true;
   if (moved || write_by_ == kNever) write_by_ = Later(shard_.now(), pace_.write_idle_timeout);
   return false;
@@ -233,7 +236,7 @@ void H2Connection::Rearm() {
   } else if (state_ == State::kLingering) {
     due = linger_by_;
   } else if (state_ == State::kOpen) {
-    due = std::min(write_by_, RoleDeadline());
+    due = std::min({write_by_, quiet_by_, RoleDeadline()});
     if (codec_.block_since() != kNever)
       due = std::min(due, Later(codec_.block_since(), pace_.head_timeout));
   }
@@ -252,6 +255,10 @@ void H2Connection::OnTimer(void* self) {
   const TimePoint now = connection.shard_.now();
   if (connection.state_ == State::kLingering && now >= connection.linger_by_) connection.End(true);
   if (connection.state_ == State::kOpen) {
+    if (now >= connection.quiet_by_) {
+      connection.quiet_by_ = kNever;
+      connection.codec_.ReleaseBuffers();
+    }
     connection.Touch();
     if (now >= connection.write_by_) {
       connection.End(true);

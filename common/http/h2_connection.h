@@ -73,6 +73,8 @@ class H2Connection : protected H2Codec::Events, public H2StreamOwner, private ne
  private:
   static constexpr size_t kReadPerTurn = 64 * 1024;
   static constexpr size_t kWritePerTurn = 256 * 1024;
+  /// Where nothing has come or gone for so long, no buffer is kept, open streams or none.
+  static constexpr Duration kQuiet = std::chrono::milliseconds(100);
 
   static void OnReadable(void* self);
   static void OnWritable(void* self);
@@ -80,6 +82,7 @@ class H2Connection : protected H2Codec::Events, public H2StreamOwner, private ne
   void OnTurnEnd() override;
   void Read();
   void Feed(std::string_view bytes);
+  void Stir() { quiet_by_ = Later(shard_.now(), kQuiet); }
   void Write();
   bool WriteOnce();
   void ResumeStarved();
@@ -92,6 +95,7 @@ class H2Connection : protected H2Codec::Events, public H2StreamOwner, private ne
   H2Stream* first_stream_ = nullptr;
   TimePoint write_by_ = kNever;  ///< while output waits for the socket
   TimePoint linger_by_ = kNever;
+  TimePoint quiet_by_ = kNever;  ///< the codec's buffers go then
   size_t lingered_ = 0;
   bool run_soon_ = false;
   bool any_to_tell_ = false;

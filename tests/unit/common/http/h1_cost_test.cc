@@ -2,9 +2,6 @@
 // pod. No allocation; one recv and one send for each message that passes (performance.md 5.16);
 // bounded blocks.
 
-#include <cstdlib>
-#include <new>
-
 #include <catch2/catch.hpp>
 #include <sys/syscall.h>
 
@@ -13,29 +10,7 @@
 #include "common/http/h1_server_stream.h"
 #include "tests/support/net/loopback.h"
 #include "tests/support/net/syscall_count.h"
-
-namespace {
-size_t g_heap_calls = 0;  // of this runner's one thread
-}  // namespace
-
-// The sanitizers bring an operator new of their own, and calls to the system.
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define ROUSE_SANITIZED 1
-#endif
-#endif
-
-#ifndef ROUSE_SANITIZED
-// NOLINTBEGIN: the whole runner counts what it allocates.
-void* operator new(size_t bytes) {
-  ++g_heap_calls;
-  if (void* const memory = std::malloc(bytes)) return memory;
-  std::abort();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-// NOLINTEND
-#endif
+#include "tests/unit/common/http/heap_count.h"
 
 namespace rouse::http {
 namespace {
@@ -181,12 +156,12 @@ TEST_CASE("a warm forwarded request allocates nothing") {
     ended = true;
   };
   Task<void> task = run();
-  const size_t heap = g_heap_calls;
+  const size_t heap = testing::g_heap.calls;
   net::Detach(std::move(task));
   for (int turns = 0; turns < 100'000 && !ended; ++turns) {
     room.loop.shard().Turn(std::chrono::milliseconds(20));
   }
-  const size_t heap_after = g_heap_calls;
+  const size_t heap_after = testing::g_heap.calls;
   CHECK(ok);
   CHECK(heap_after == heap);
   CHECK(room.loop.shard().buffers().allocations() == blocks);

@@ -16,6 +16,7 @@
 #include "tests/support/control/sim_clock.h"
 #include "tests/support/net/pipe_transport.h"
 #include "tests/support/net/sim_shards.h"
+#include "tests/unit/common/http/heap_count.h"
 
 namespace rouse::http {
 namespace {
@@ -122,16 +123,20 @@ net::Task<void> Receive(ClientStream& stream, TimePoint late, Outcome& outcome) 
   outcome.done = true;
 }
 
-net::Task<void> Ask(Pair& pair, std::string body, Outcome& outcome) {
-  const TimePoint late = Later(pair.shards.shard().now(), hours(1));
-  ClientStream& stream = pair.client->Open();
+Step SendHead(ClientStream& stream, std::string_view path) {
   RequestHead head;
   head.method = "POST";
   head.scheme = "http";
   head.authority = head.host = "a";
-  head.path = "/";
+  head.path = path;
   head.body = BodyKind::kStreamed;
-  const Step sent = stream.TrySendHead(head, {}, {}, false);
+  return stream.TrySendHead(head, {}, {}, false);
+}
+
+net::Task<void> Ask(Pair& pair, std::string body, Outcome& outcome) {
+  const TimePoint late = Later(pair.shards.shard().now(), hours(1));
+  ClientStream& stream = pair.client->Open();
+  const Step sent = SendHead(stream, "/");
   if (sent == Step::kMustWait) {
     const Result<void> flushed = co_await stream.request_body().Flush(late);
     CHECK(flushed.has_value());
@@ -173,6 +178,34 @@ TEST_CASE("a stream is as small as it is said to be") {
   CHECK(sizeof(H2BodyReader) <= 88);
   CHECK(sizeof(H2BodyWriter) <= 88);
 }
+
+#ifndef ROUSE_SANITIZED
+TEST_CASE("a connection that has fallen silent keeps no buffer for its open streams") {
+  constexpr size_t kPathBytes = 3000;
+  constexpr size_t kBuffered = 20 * 2000;  // what is sure of 20 such paths behind Huffman's code
+  Pair pair({});
+  std::vector<ClientStream*> streams;
+  for (char c = 'a'; c < 'a' + 20; ++c) {
+    streams.push_back(&pair.client->Open());
+    CHECK(SendHead(*streams.back(), "/" + std::string(kPathBytes, c)) == Step::kDone);
+  }
+  pair.shards.Advance(std::chrono::milliseconds(20));
+  CHECK(pair.echo.begun == streams.size());
+  const size_t busy = testing::g_heap.bytes;
+  pair.shards.Advance(std::chrono::seconds(1));
+  CHECK(testing::g_heap.bytes + kBuffered <= busy);
+  // And goes on as if nothing had been.
+  std::vector<Outcome> outcomes(streams.size());
+  const TimePoint late = Later(pair.shards.shard().now(), hours(1));
+  for (size_t i = 0; i < streams.size(); ++i) {
+    CHECK(streams[i]->request_body().TryWrite("x", true) == Step::kDone);
+    net::Detach(Receive(*streams[i], late, outcomes[i]));
+  }
+  pair.shards.Advance(std::chrono::seconds(1));
+  for (const Outcome& outcome : outcomes) CHECK(outcome.body == "x");
+  for (ClientStream* const stream : streams) stream->Finish();
+}
+#endif
 
 TEST_CASE("a connection that breaks fails every stream, once") {
   for (uint64_t seed = 1; seed <= 12; ++seed) {
