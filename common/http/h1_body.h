@@ -58,7 +58,6 @@ class H1BodyReader final : public BodyReader {
   }
 
   Step TryRead(Piece& piece) override;
-  net::Task<Result<Piece>> Read(TimePoint deadline) override;
   [[nodiscard]] const Trailers* trailers() const override;
   [[nodiscard]] Error error() const override { return error_; }
   [[nodiscard]] uint64_t bytes_read() const override { return bytes_read_; }
@@ -80,6 +79,8 @@ class H1BodyReader final : public BodyReader {
   Step Fill();
   Step EndOfInput(bool broken);
   Step Fail(ErrorKind kind, const char* detail);
+  net::Event::Awaiter BeginWait(TimePoint deadline) override;
+  void EndWait(net::Wake why) override;
   [[nodiscard]] TimePoint WaitEnd(TimePoint deadline) const;
   void TellBeforeRead();
 
@@ -96,7 +97,8 @@ class H1BodyReader final : public BodyReader {
   std::string_view input_;  ///< read and not handed out
   net::Block block_;
   std::unique_ptr<ChunkDecoder> decoder_;  ///< made for the first chunked body
-  Duration waited_{};                      ///< in Read, for the peer
+  TimePoint wait_began_{};
+  Duration waited_{};  ///< for the peer
   BeforeRead before_read_ = nullptr;
   void* before_read_context_ = nullptr;
   Error error_;

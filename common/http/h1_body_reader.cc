@@ -180,23 +180,16 @@ TimePoint H1BodyReader::WaitEnd(TimePoint deadline) const {
   return std::min(end, RateEnd(limits_, shard_.now(), bytes_read_, waited_));
 }
 
-net::Task<Result<Piece>> H1BodyReader::Read(TimePoint deadline) {
-  Piece piece;
-  for (;;) {
-    const Step step = TryRead(piece);
-    if (step == Step::kDone) co_return piece;
-    if (step == Step::kFailed) co_return error_;
-    const TimePoint begin = shard_.now();
-    const net::Wake why = co_await transport_->WaitReadable(WaitEnd(deadline));
-    waited_ += shard_.now() - begin;
-    if (!error_.ok()) co_return error_;
-    if (why == net::Wake::kDeadline) {
-      const bool downstream = side_ == Side::kDownstream;
-      Fail(downstream ? ErrorKind::kBodyTimeout : ErrorKind::kUpstreamTimeout,
-           "no body bytes in time");
-      co_return error_;
-    }
-  }
+net::Event::Awaiter H1BodyReader::BeginWait(TimePoint deadline) {
+  wait_began_ = shard_.now();
+  return transport_->WaitReadable(WaitEnd(deadline));
+}
+
+void H1BodyReader::EndWait(net::Wake why) {
+  waited_ += shard_.now() - wait_began_;
+  if (why != net::Wake::kDeadline || !error_.ok()) return;
+  const bool downstream = side_ == Side::kDownstream;
+  Fail(downstream ? ErrorKind::kBodyTimeout : ErrorKind::kUpstreamTimeout, "no body bytes in time");
 }
 
 }  // namespace rouse::http

@@ -75,26 +75,29 @@ Step H1Client::TrySendHead(const RequestHead& head, const HeadPatch& patch, std:
                        end || head.body == BodyKind::kNone);
 }
 
-net::Task<Result<const ResponseHead*>> H1Client::ReceiveHead(TimePoint deadline) {
+Result<const ResponseHead*> H1Client::TryReceiveHead() {
   for (;;) {
-    if (!error_.ok()) co_return error_;
+    if (!error_.ok()) return error_;
     const bool something = used_ > parsed_ || transport_->readable() || transport_->broken();
     const ParseStep step = something ? ReadHead() : ParseStep::kMore;
-    if (step == ParseStep::kFailed) co_return error_;
+    if (step == ParseStep::kFailed) return error_;
     if (step == ParseStep::kDone) {
       const ParseStep judged = OnHead();
-      if (judged == ParseStep::kFailed) co_return error_;
-      if (judged == ParseStep::kDone) co_return &head_;
+      if (judged == ParseStep::kFailed) return error_;
+      if (judged == ParseStep::kDone) return &head_;
       continue;
     }
-    if (transport_->readable()) continue;
-    const net::Wake why = co_await transport_->WaitReadable(deadline);
-    if (!error_.ok()) co_return error_;
-    if (why == net::Wake::kDeadline && !transport_->readable()) {
-      Fail(ErrorKind::kResponseStartTimeout, "no response in time");
-      co_return error_;
-    }
+    if (!transport_->readable()) return nullptr;
   }
+}
+
+net::Event::Awaiter H1Client::BeginWait(TimePoint deadline) {
+  return transport_->WaitReadable(deadline);
+}
+
+void H1Client::EndWait(net::Wake why) {
+  if (why == net::Wake::kDeadline && error_.ok() && !transport_->readable())
+    Fail(ErrorKind::kResponseStartTimeout, "no response in time");
 }
 
 ParseStep H1Client::Fail(ErrorKind kind, const char* detail) {

@@ -44,7 +44,9 @@ class H1Client final : public ClientConnection, private ClientStream {
   Step TrySendHead(const RequestHead& head, const HeadPatch& patch, std::string_view first,
                    bool end) override;
   BodyWriter& request_body() override { return writer_; }
-  net::Task<Result<const ResponseHead*>> ReceiveHead(TimePoint deadline) override;
+  Result<const ResponseHead*> TryReceiveHead() override;
+  net::Event::Awaiter BeginWait(TimePoint deadline) override;
+  void EndWait(net::Wake why) override;
   BodyReader& response_body() override { return reader_; }
   void Cancel(const Error& error) override;
   void Finish() override;

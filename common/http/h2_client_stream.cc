@@ -5,7 +5,7 @@
 namespace rouse::http {
 
 H2ClientStream::H2ClientStream(H2StreamOwner& connection)
-    : H2Stream(connection, H2Codec::kNoStream) {}
+    : H2Stream(connection, H2Codec::kNoStream), head_event_(connection.shard()) {}
 
 Step H2ClientStream::TrySendHead(const RequestHead& head, const HeadPatch& patch,
                                  std::string_view first, bool end) {
@@ -73,28 +73,27 @@ void H2ClientStream::TakeHead(const H2Block& block) {
     }
   }
   if (!error.ok()) return Fail(error);
-  if (head_event_ != nullptr) head_event_->Signal();
+  if (head_event_.waiting()) head_event_.Signal();
 }
 
-net::Task<Result<const ResponseHead*>> H2ClientStream::ReceiveHead(TimePoint deadline) {
-  for (;;) {
-    if (early_ != nullptr && !early_->waiting.empty()) {
-      early_->current = std::move(early_->waiting.front());
-      early_->waiting.pop_front();
-      co_return &early_->current->head;
-    }
-    if (received_) co_return &received_->head;
-    if (!error_.ok()) co_return error_;
-    net::Event arrived(connection_.shard());
-    head_event_ = &arrived;
-    const net::Wake why = co_await arrived.Wait(deadline);
-    head_event_ = nullptr;
-    if (why == net::Wake::kDeadline) HeadLate();
+Result<const ResponseHead*> H2ClientStream::TryReceiveHead() {
+  if (early()) {
+    early_->current = std::move(early_->waiting.front());
+    early_->waiting.pop_front();
+    return &early_->current->head;
   }
+  if (received_) return &received_->head;
+  if (!error_.ok()) return error_;
+  return nullptr;
 }
 
-void H2ClientStream::HeadLate() {
-  if (!received_ && error_.ok())
+net::Event::Awaiter H2ClientStream::BeginWait(TimePoint deadline) {
+  if (early() || received_ || !error_.ok()) head_event_.Signal();
+  return head_event_.Wait(deadline);
+}
+
+void H2ClientStream::EndWait(net::Wake why) {
+  if (why == net::Wake::kDeadline && !received_ && error_.ok())
     Fail({ErrorKind::kResponseStartTimeout, Side::kUpstream, false, "no response in time"});
 }
 
@@ -102,7 +101,7 @@ void H2ClientStream::Fail(const Error& error) {
   if (error_.ok()) error_ = error;
   reader().Fail(error);
   writer().Fail(error);
-  if (head_event_ != nullptr) head_event_->Signal();
+  if (head_event_.waiting()) head_event_.Signal();
 }
 
 /// The pod reset the stream, or the connection is gone.

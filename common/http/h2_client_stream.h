@@ -30,7 +30,7 @@ class H2ClientStream final : public ClientStream, public H2Stream {
   Step TrySendHead(const RequestHead& head, const HeadPatch& patch, std::string_view first,
                    bool end) override;
   [[nodiscard]] BodyWriter& request_body() override { return writer(); }
-  net::Task<Result<const ResponseHead*>> ReceiveHead(TimePoint deadline) override;
+  Result<const ResponseHead*> TryReceiveHead() override;
   [[nodiscard]] BodyReader& response_body() override { return reader(); }
   void Cancel(const Error& error) override;
   void Finish() override;
@@ -41,17 +41,18 @@ class H2ClientStream final : public ClientStream, public H2Stream {
     H2HeadBytes bytes;
     ResponseHead head;
   };
-  void OpenReader() override;
-  void Fail(const Error& error);
-  void HeadLate();
-
   /// Of 1xx heads; few streams have any.
   struct Early {
     std::deque<std::unique_ptr<Received>> waiting;  ///< not handed out yet
     std::unique_ptr<Received> current;
   };
+  net::Event::Awaiter BeginWait(TimePoint deadline) override;
+  void EndWait(net::Wake why) override;
+  [[nodiscard]] bool early() const { return early_ != nullptr && !early_->waiting.empty(); }
+  void OpenReader() override;
+  void Fail(const Error& error);
 
-  net::Event* head_event_ = nullptr;  ///< in the frame of the ReceiveHead that waits
+  net::Event head_event_;
   std::unique_ptr<Early> early_;
   std::unique_ptr<Received> received_;       ///< the final head
   std::unique_ptr<WebSocketAccept> accept_;  ///< what answers the client's Sec-WebSocket-Key

@@ -12,6 +12,9 @@ constexpr size_t kProgressBytes = 1024;
 
 }  // namespace
 
+H2BodyReader::H2BodyReader(H2Stream& stream)
+    : stream_(stream), arrived_(stream.connection().shard()) {}
+
 bool H2BodyReader::buffered() const {
   return in_ && (in_->front.end - in_->front.begin > in_->in_hand || !in_->more.empty());
 }
@@ -37,7 +40,7 @@ void H2BodyReader::Deliver(std::string_view bytes) {
     back->end += part;
     bytes.remove_prefix(part);
   }
-  if (arrived_ != nullptr) arrived_->Signal();
+  if (arrived_.waiting()) arrived_.Signal();
 }
 
 void H2BodyReader::DeliverTrailers(const H2Block& block) {
@@ -47,13 +50,13 @@ void H2BodyReader::DeliverTrailers(const H2Block& block) {
 
 void H2BodyReader::DeliverEnd() {
   ended_ = true;
-  if (arrived_ != nullptr) arrived_->Signal();
+  if (arrived_.waiting()) arrived_.Signal();
 }
 
 void H2BodyReader::Fail(const Error& error) {
   if (!error_.ok()) return;
   error_ = error;
-  if (arrived_ != nullptr) arrived_->Signal();
+  if (arrived_.waiting()) arrived_.Signal();
 }
 
 size_t H2BodyReader::Compact() {
@@ -117,26 +120,21 @@ TimePoint H2BodyReader::WaitEnd(TimePoint deadline) const {
   return std::min(end, RateEnd(limits, now, bytes_read_, waited_));
 }
 
-net::Task<Result<Piece>> H2BodyReader::Read(TimePoint deadline) {
-  Piece piece;
-  for (;;) {
-    const Step step = TryRead(piece);
-    if (step == Step::kDone) co_return piece;
-    if (step == Step::kFailed) co_return error_;
-    const TimePoint begin = Now();
-    net::Event arrived(stream_.connection().shard());
-    arrived_ = &arrived;
-    const net::Wake why = co_await arrived.Wait(WaitEnd(deadline));
-    arrived_ = nullptr;
-    waited_ += Now() - begin;
-    if (why == net::Wake::kDeadline) Late();
-  }
+net::Event::Awaiter H2BodyReader::BeginWait(TimePoint deadline) {
+  wait_began_ = Now();
+  if (settled()) arrived_.Signal();
+  return arrived_.Wait(WaitEnd(deadline));
+}
+
+void H2BodyReader::EndWait(net::Wake why) {
+  waited_ += Now() - wait_began_;
+  if (why == net::Wake::kDeadline) Late();
 }
 
 TimePoint H2BodyReader::Now() const { return stream_.connection().shard().now(); }
 
 void H2BodyReader::Late() {
-  if (buffered() || ended_ || !error_.ok()) return;
+  if (settled()) return;
   const Side side = stream_.connection().side();
   const bool downstream = side == Side::kDownstream;
   error_ = {downstream ? ErrorKind::kBodyTimeout : ErrorKind::kUpstreamTimeout, side, false,

@@ -81,7 +81,7 @@ struct H2Trailers : H2Pooled {
 
 class H2BodyReader final : public BodyReader, public H2Pooled {
  public:
-  explicit H2BodyReader(H2Stream& stream) : stream_(stream) {}
+  explicit H2BodyReader(H2Stream& stream);
 
   /// Whether a body comes at all; without one it has ended.
   void Start(bool body) { ended_ = !body; }
@@ -98,7 +98,6 @@ class H2BodyReader final : public BodyReader, public H2Pooled {
   void Clear();
 
   Step TryRead(Piece& piece) override;
-  net::Task<Result<Piece>> Read(TimePoint deadline) override;
   [[nodiscard]] const Trailers* trailers() const override;
   [[nodiscard]] Error error() const override { return error_; }
   [[nodiscard]] uint64_t bytes_read() const override { return bytes_read_; }
@@ -126,17 +125,22 @@ class H2BodyReader final : public BodyReader, public H2Pooled {
     std::vector<Buffer> more;
     size_t in_hand = 0;  ///< of front, handed out and not released
   };
+  net::Event::Awaiter BeginWait(TimePoint deadline) override;
+  void EndWait(net::Wake why) override;
   [[nodiscard]] bool buffered() const;
+  /// Nothing is to be waited for.
+  [[nodiscard]] bool settled() const { return buffered() || ended_ || !error_.ok(); }
   void Release();
   [[nodiscard]] TimePoint Now() const;
   [[nodiscard]] TimePoint WaitEnd(TimePoint deadline) const;
   void Late();
 
   H2Stream& stream_;
-  net::Event* arrived_ = nullptr;  ///< in the frame of the Read that waits
+  net::Event arrived_;
   std::unique_ptr<Buffers> in_;
   uint64_t received_ = 0;
   uint64_t bytes_read_ = 0;
+  TimePoint wait_began_{};
   Duration waited_{};
   std::unique_ptr<H2Trailers> trailers_;
   Error error_;

@@ -6,8 +6,8 @@
 //            exchange holds them by handle and says Finish() exactly once.
 // Shard:     one. Nothing resumes inline.
 // Invariant: a body is pulled, never pushed: what nobody reads stays in the peer's socket or
-//            window. Each Try* call does what can be done without waiting; the Task form waits,
-//            with a deadline.
+//            window. Each Try* call does what can be done without waiting; what it had to wait
+//            for is awaited, with a deadline.
 // Never:     retries, routes, or decides what a status means.
 
 #include <cstddef>
@@ -18,6 +18,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/http/message.h"
+#include "common/net/event.h"
 #include "common/net/task.h"
 
 namespace rouse::net {
@@ -30,7 +31,7 @@ namespace rouse::http {
 
 enum class Step : uint8_t {
   kDone,      ///< all of it happened
-  kMustWait,  ///< part of it, or nothing: await the Task form to go on
+  kMustWait,  ///< part of it, or nothing: await Wait or Flush to go on
   kFailed,    ///< error() says why; the stream is over
 };
 
@@ -41,14 +42,39 @@ struct Piece {
   bool end = false;
 };
 
-class BodyReader {
+/// `co_await it.Wait(deadline);` where a Try* had to wait; then the Try* again, which says what has
+/// come of it, a deadline that has passed included. No coroutine: whoever waits long keeps no frame
+/// for it.
+class Awaited {
+ public:
+  class Awaiter {
+   public:
+    Awaiter(Awaited& awaited, net::Event::Awaiter event) : awaited_(awaited), event_(event) {}
+    bool await_ready() const noexcept { return event_.await_ready(); }
+    void await_suspend(std::coroutine_handle<> waiter) { event_.await_suspend(waiter); }
+    void await_resume() { awaited_.EndWait(event_.await_resume()); }
+
+   private:
+    Awaited& awaited_;
+    net::Event::Awaiter event_;
+  };
+  [[nodiscard]] Awaiter Wait(TimePoint deadline) { return {*this, BeginWait(deadline)}; }
+
+ protected:
+  ~Awaited() = default;
+  /// Signalled already where there is nothing to wait for.
+  [[nodiscard]] virtual net::Event::Awaiter BeginWait(TimePoint deadline) = 0;
+  virtual void EndWait(net::Wake why) = 0;
+};
+
+class BodyReader : public Awaited {
  public:
   virtual ~BodyReader() = default;
-  /// kDone with a piece, kMustWait, or kFailed. After `end`, kDone with an empty end piece for
-  /// ever.
+  /// kDone with a piece, kMustWait, or kFailed: kBodyTimeout, kUpstreamTimeout behind a deadline.
+  /// After `end`, kDone with an empty end piece for ever.
   virtual Step TryRead(Piece& piece) = 0;
-  /// The next piece, or the error; kBodyTimeout, kUpstreamTimeout at the deadline.
-  virtual net::Task<Result<Piece>> Read(TimePoint deadline) = 0;
+  /// The next piece, or the error: TryRead and Wait for those who have but this to do.
+  [[nodiscard]] net::Task<Result<Piece>> Read(TimePoint deadline);
   /// Complete once Read has said `end`; null where there were none.
   [[nodiscard]] virtual const Trailers* trailers() const = 0;
   [[nodiscard]] virtual Error error() const = 0;
@@ -165,7 +191,7 @@ class ServerConnection {
 };
 
 /// The upstream side of an exchange.
-class ClientStream {
+class ClientStream : public Awaited {
  public:
   virtual ~ClientStream() = default;
   /// Sends the head, and with it the first bytes of the body. On kMustWait await
@@ -173,9 +199,12 @@ class ClientStream {
   virtual Step TrySendHead(const RequestHead& head, const HeadPatch& patch, std::string_view first,
                            bool end) = 0;
   [[nodiscard]] virtual BodyWriter& request_body() = 0;
-  /// The next response head: 1xx as they come, then the final one. The head is valid until the
-  /// body's end (1xx: until the next call). Errors carry retry_safe as far as the stream can tell.
-  virtual net::Task<Result<const ResponseHead*>> ReceiveHead(TimePoint deadline) = 0;
+  /// The next response head: 1xx as they come, then the final one; null where it must be waited
+  /// for. The head is valid until the body's end (1xx: until the next call). Errors carry
+  /// retry_safe as far as the stream can tell.
+  [[nodiscard]] virtual Result<const ResponseHead*> TryReceiveHead() = 0;
+  /// The same, never null: TryReceiveHead and Wait for those who have but this to do.
+  [[nodiscard]] net::Task<Result<const ResponseHead*>> ReceiveHead(TimePoint deadline);
   [[nodiscard]] virtual BodyReader& response_body() = 0;
   /// Ends every wait of this stream with `error` (the client left, a deadline). Nothing resumes
   /// inline.

@@ -166,31 +166,8 @@ class [[nodiscard]] Running {
   std::coroutine_handle<Task<void>::promise_type> task_;
 };
 
-/// `const Error failure = co_await Into(value, task);`: the result in two places, of which an error
-/// is returned. A frame that waits long then keeps no room for the result itself, nor for its copy.
-template <typename T>
-class [[nodiscard]] Into {
- public:
-  /// The task lives until the end of the statement.
-  Into(T& value, Task<Result<T>>&& task) : value_(value), task_(task) {}
-
-  bool await_ready() const noexcept { return false; }
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<> waiter) noexcept {
-    return task_.await_suspend(waiter);
-  }
-  Error await_resume() {
-    const Result<T>& result = task_.result();
-    if (!result) return result.error();
-    value_ = *result;
-    return {};
-  }
-
- private:
-  T& value_;
-  Task<Result<T>>& task_;
-};
-
-/// The same where there is no value: `const Error failure = co_await ErrorOf(task);`
+/// `const Error failure = co_await ErrorOf(task);`: a frame that waits long then keeps no room for
+/// the result.
 class [[nodiscard]] ErrorOf {
  public:
   explicit ErrorOf(Task<Result<void>>&& task) : task_(task) {}

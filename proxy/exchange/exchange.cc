@@ -31,34 +31,33 @@ void Exchange::StartRefused(http::ServerStream& downstream, const Error& error) 
   RunRefused(error);
 }
 
-/// What it keeps across a wait is what a parked request costs: one Refuse, and no value that comes
-/// back by copy.
+/// What it keeps across a wait is what a request costs that is parked, or that streams: one Refuse,
+/// and errors in error_ rather than by value.
 net::Detached Exchange::Run() {
   const Ending ending{*this};
   if (AnswersItself()) co_return co_await AnswerOptions();
-  Error failure = Route();
+  error_ = Route();
   // Its home may move while it waits, to another proxy or to this one.
-  for (bool moved = failure.ok(); moved;) {
+  for (bool moved = error_.ok(); moved;) {
     if (workload_->away()) {
-      co_await Hop(failure);
+      co_await Hop();
     } else {
       const DemandEntry demand(workload_);  // counted until this scope ends, parked or not
       for (bool again = true; again;) {
         Slot slot = context_.admission.TryAcquire(*workload_, avoid_);
-        if (!slot) failure = co_await Park(slot);  // while the workload sleeps or is full
-        if (failure.ok()) failure = BeginAttempt(slot);
-        if (!failure.ok()) break;
-        if (!upstream_) co_await Dial(slot, failure);
-        if (upstream_) failure = co_await Forward();  // head, both bodies, trailers
-        again = !failure.ok() && Repeats(failure, slot);
+        if (!slot) error_ = co_await Park(slot);  // while the workload sleeps or is full
+        if (error_.ok()) error_ = BeginAttempt(slot);
+        if (!error_.ok()) break;
+        if (!upstream_) co_await Dial(slot);
+        if (upstream_) co_await Forward();  // head, both bodies, trailers
+        again = !error_.ok() && Repeats(slot);
         upstream_.Release();  // before the slot: whoever gets that finds the connection idle
-        if (again) failure = {};
+        if (again) error_ = {};
       }
     }
-    moved = failure.kind == ErrorKind::kNotHome && failure.side == Side::kLocal && !hopped_;
-    if (moved) failure = {};
+    moved = error_.kind == ErrorKind::kNotHome && error_.side == Side::kLocal && !hopped_;
+    if (moved) error_ = {};
   }
-  error_ = failure;
   if (!error_.ok()) co_await Refuse();
 }
 
@@ -106,6 +105,7 @@ Error Exchange::Route() {
 }
 
 Acquiring Exchange::Park(Slot& slot) {
+  if (!cold_) cold_ = std::make_unique<ColdStart>();
   return context_.admission.Acquire({.slot = slot,
                                      .workload = workload_,
                                      .stream = *downstream_,
@@ -113,12 +113,12 @@ Acquiring Exchange::Park(Slot& slot) {
                                      .hold = deadlines_.hold,
                                      .client_deadline = deadlines_.exchange,
                                      .avoid = avoid_,
-                                     .times = cold_,
+                                     .times = *cold_,
                                      .may_wake = context_.can_wake});
 }
 
-/// Opens a connection for the slot; sets upstream_ or `failure`.
-net::Task<void> Exchange::Dial(const Slot& slot, Error& failure) {
+/// Opens a connection for the slot; sets upstream_ or error_.
+net::Task<void> Exchange::Dial(const Slot& slot) {
   LocalEndpoint& endpoint = slot.endpoint();
   const TimePoint by = std::min(deadlines_.exchange,
                                 Later(context_.shard.now(), context_.options.dial.connect_timeout));
@@ -127,15 +127,14 @@ net::Task<void> Exchange::Dial(const Slot& slot, Error& failure) {
     upstream_ = co_await context_.pool.JoinDial(endpoint, by);
     if (upstream_) co_return;
     if (context_.shard.now() >= by) {
-      failure = Judge({ErrorKind::kConnectTimeout, Side::kUpstream, true, "no stream was free"});
+      error_ = Judge({ErrorKind::kConnectTimeout, Side::kUpstream, true, "no stream was free"});
       co_return;
     }
   }
   if (!context_.pool.TakePlace(endpoint)) {
     const bool place = co_await WaitForPlace(endpoint, by);
     if (!place) {
-      failure =
-          Judge({ErrorKind::kConnectTimeout, Side::kUpstream, true, "no connection was free"});
+      error_ = Judge({ErrorKind::kConnectTimeout, Side::kUpstream, true, "no connection was free"});
       co_return;
     }
   }
@@ -149,7 +148,7 @@ net::Task<void> Exchange::Dial(const Slot& slot, Error& failure) {
     context_.stats.dial_failures.Add();
     context_.pool.ReturnPlace(endpoint);
     if (wire.error().side == Side::kUpstream) context_.admission.ConnectFailed(slot);
-    failure = Judge(wire.error());
+    error_ = Judge(wire.error());
     co_return;
   }
   context_.admission.Connected(slot);
@@ -186,34 +185,46 @@ net::Task<bool> Exchange::WaitForPlace(LocalEndpoint& endpoint, TimePoint deadli
 
 /// Sends the request and brings the response back. An error that may be repeated has left nothing
 /// behind.
-net::Task<Error> Exchange::Forward() {
+net::Task<void> Exchange::Forward() {
   downstream_->OnGone({&OnClientGone, this});
-  if (downstream_->gone())
-    co_return Error{ErrorKind::kDownstreamClosed, Side::kDownstream, false, "the client left"};
+  if (downstream_->gone()) {
+    error_ = {ErrorKind::kDownstreamClosed, Side::kDownstream, false, "the client left"};
+    co_return;
+  }
   const Step sent = SendRequest();
-  if (sent == Step::kFailed && upstream_.stream().request_body().error().side != Side::kUpstream)
-    co_return upstream_.stream().request_body().error();
+  if (sent == Step::kFailed && upstream_.stream().request_body().error().side != Side::kUpstream) {
+    error_ = upstream_.stream().request_body().error();
+    co_return;
+  }
   // Where sending failed the pod may have answered before it left.
   const bool whole = sent == Step::kFailed || (sent == Step::kDone && first_.end);
   const TimePoint by = whole ? ResponseStartBy() : deadlines_.exchange;
   net::Running upload;
-  if (!whole) upload.Start(Upload());  // both directions at once
-  // Heads as they come, then the response.
-  const http::ResponseHead* head = nullptr;
-  Error failure;
-  for (bool more = true; more;) {
-    failure = co_await net::Into(head, upstream_.stream().ReceiveHead(by));
-    more = failure.ok() && IsEarly(*head);
-    if (more) Relay(*head);
+  if (!whole) upload.Start(sent == Step::kDone ? Upload() : UploadBehindFlush());
+  const http::ResponseHead* head = TakeHead();
+  while (head == nullptr && error_.ok()) {
+    co_await upstream_.stream().Wait(by);
+    head = TakeHead();
   }
-  if (failure.ok() && !TryRespond(*head, failure)) failure = co_await RespondRest(*head);
-  if (!failure.ok()) failure = Judge(failure);
-  if (whole) co_return failure;
-  if (!upload_over_) StopUpload(failure);
+  if (error_.ok() && !TryRespond(*head)) co_await RespondRest(*head);
+  if (!error_.ok()) error_ = Judge(error_);
+  if (whole) co_return;
+  if (!upload_over_) StopUpload();
   co_await upload;
   response_timer_.reset();
   const bool client_failed = !upload_error_.ok() && upload_error_.side == Side::kDownstream;
-  co_return client_failed && !response_begun_ ? upload_error_ : failure;
+  if (client_failed && !response_begun_) error_ = upload_error_;
+}
+
+/// The response's head; null where it must be waited for. What comes before it is relayed.
+const http::ResponseHead* Exchange::TakeHead() {
+  for (;;) {
+    const Result<const http::ResponseHead*> head = upstream_.stream().TryReceiveHead();
+    if (!head) error_ = head.error();
+    if (!head || *head == nullptr) return nullptr;
+    if (!IsEarly(**head)) return *head;
+    Relay(**head);
+  }
 }
 
 Step Exchange::SendRequest() {
@@ -259,26 +270,34 @@ Error Exchange::ReadFirstPiece() {
   return {};
 }
 
-/// The rest of the request.
+/// The rest of the request, beside the response. It may take long, and nothing is read of the head
+/// meanwhile.
 net::Task<void> Exchange::Upload() {
   upload_over_ = false;
+  body_given_ = true;
+  downstream_->CompactHead();
+  request_id_ = values_.ClearBut(request_id_);
+  return Pump(context_.shard, downstream_->request_body(), upstream_.stream().request_body(),
+              deadlines_.exchange, {&OnUploaded, this});
+}
+
+/// The same where head and first piece could not go out at once.
+net::Task<void> Exchange::UploadBehindFlush() {
+  upload_over_ = false;
   http::BodyWriter& to = upstream_.stream().request_body();
-  upload_error_ = co_await net::ErrorOf(to.Flush(deadlines_.exchange));  // head and first piece
-  if (upload_error_.ok() && !first_.end) {
-    // This may take long, and nothing is read of the head meanwhile.
-    downstream_->CompactHead();
-    request_id_ = values_.ClearBut(request_id_);
-    body_given_ = true;
-    upload_error_ =
-        co_await Pump(context_.shard, downstream_->request_body(), to, deadlines_.exchange);
-  }
-  EndUpload();
+  const Error failure = co_await net::ErrorOf(to.Flush(deadlines_.exchange));
+  if (failure.ok() && !first_.end) co_return co_await Upload();
+  EndUpload(failure);
+}
+
+void Exchange::OnUploaded(void* self, const Error& failure) {
+  static_cast<Exchange*>(self)->EndUpload(failure);
 }
 
 /// The response's clock starts at the request's end.
-void Exchange::EndUpload() {
+void Exchange::EndUpload(const Error& failure) {
   upload_over_ = true;
-  upload_error_ = Judge(upload_error_);
+  upload_error_ = Judge(failure);
   if (upload_error_.ok()) {
     if (response_begun_) return;
     response_timer_ = std::make_unique<ResponseTimer>(&OnResponseLate, this);
@@ -290,10 +309,10 @@ void Exchange::EndUpload() {
 }
 
 /// Nobody wants the rest of a request that has been answered (security.md P04).
-void Exchange::StopUpload(const Error& failure) {
+void Exchange::StopUpload() {
   constexpr Error kAnswered{ErrorKind::kDownstreamClosed, Side::kLocal, false,
                             "answered before its end"};
-  upstream_.stream().Cancel(failure.ok() ? kAnswered : failure);
+  upstream_.stream().Cancel(error_.ok() ? kAnswered : error_);
   downstream_->CancelRead(kAnswered);
 }
 
@@ -310,63 +329,79 @@ void Exchange::Relay(const http::ResponseHead& head) {
   (void)downstream_->TrySendInformational(head, patch);
 }
 
-/// Head and first bytes in one write. True where they are all of it, or `failure` says why it is
+/// Head and first bytes in one write. True where they are all of it, or error_ says why it is
 /// over.
-bool Exchange::TryRespond(const http::ResponseHead& head, Error& failure) {
+bool Exchange::TryRespond(const http::ResponseHead& head) {
   if (hopping_ && SaysNotHome(head)) {
-    failure = {ErrorKind::kNotHome, Side::kUpstream, true, "it is not that one's home"};
+    error_ = {ErrorKind::kNotHome, Side::kUpstream, true, "it is not that one's home"};
     return true;
   }
   response_timer_.reset();
   response_begun_ = true;
   if (head.status == 101) return false;
-  if (cold_.was_parked()) cold_.first_byte = context_.shard.now();
+  if (was_parked()) cold_->first_byte = context_.shard.now();
   http::BodyReader& from = upstream_.stream().response_body();
   http::HeadPatch patch;
   PatchAnswer(head, patch);
-  if (cold_.was_parked()) AddColdStartFields(patch);
+  if (was_parked()) AddColdStartFields(patch);
 
   http::Piece piece;
   const Step read = from.TryRead(piece);
   if (read == Step::kFailed) {
-    failure = from.error();
+    error_ = from.error();
     return true;
   }
   if (context_.draining) downstream_->CloseAfter();
   status_ = head.status;
   last_sent_ = read == Step::kDone && piece.end && from.trailers() == nullptr;
   const Step sent = downstream_->TrySendHead(head, patch, piece.data, last_sent_);
-  if (sent == Step::kFailed) failure = downstream_->response_body().error();
+  unsent_ = sent == Step::kMustWait;
+  if (sent == Step::kFailed) error_ = downstream_->response_body().error();
   return sent == Step::kFailed || (sent == Step::kDone && last_sent_);
 }
 
 /// What TryRespond could not send at once.
-net::Task<Error> Exchange::RespondRest(const http::ResponseHead& head) {
-  return head.status == 101 ? Upgrade(head) : RespondBody();
+net::Task<void> Exchange::RespondRest(const http::ResponseHead& head) {
+  if (head.status == 101) return Upgrade(head);
+  return unsent_ ? RespondBehindFlush() : RespondBody();
 }
 
-net::Task<Error> Exchange::RespondBody() {
-  http::BodyReader& from = upstream_.stream().response_body();
-  http::BodyWriter& to = downstream_->response_body();
-  const Error unsent = co_await net::ErrorOf(to.Flush(deadlines_.exchange));  // the head, a piece
-  if (!unsent.ok() || last_sent_) co_return unsent;
-  co_return co_await Pump(context_.shard, from, to, deadlines_.exchange);
+net::Task<void> Exchange::RespondBody() {
+  return Pump(context_.shard, upstream_.stream().response_body(), downstream_->response_body(),
+              deadlines_.exchange, {&OnResponded, this});
 }
 
-net::Task<Error> Exchange::Upgrade(const http::ResponseHead& head) {
+void Exchange::OnResponded(void* self, const Error& failure) {
+  static_cast<Exchange*>(self)->error_ = failure;
+}
+
+net::Task<void> Exchange::RespondBehindFlush() {
+  error_ = co_await net::ErrorOf(downstream_->response_body().Flush(deadlines_.exchange));
+  if (error_.ok() && !last_sent_) co_await RespondBody();
+}
+
+/// A patch has no place in the frame of what may last for days.
+Step Exchange::SendUpgrade(const http::ResponseHead& head) {
   http::HeadPatch patch;
   PatchAnswer(head, patch);
+  return downstream_->TrySendHead(head, patch, {}, false);
+}
+
+net::Task<void> Exchange::Upgrade(const http::ResponseHead& head) {
   status_ = head.status;
   tunnel_ = true;
-  Step sent = downstream_->TrySendHead(head, patch, {}, false);
+  Step sent = SendUpgrade(head);
   if (sent == Step::kMustWait) {
     const Result<void> flushed = co_await downstream_->response_body().Flush(deadlines_.exchange);
     sent = flushed ? Step::kDone : Step::kFailed;
   }
-  if (sent == Step::kFailed) co_return downstream_->response_body().error();
+  if (sent == Step::kFailed) {
+    error_ = downstream_->response_body().error();
+    co_return;
+  }
   Tunnel tunnel(context_.shard, *downstream_, upstream_.stream(),
                 workload_->policy().tunnel_idle_timeout);
-  co_return co_await tunnel.Run();
+  error_ = co_await tunnel.Run();
 }
 
 TimePoint Exchange::ResponseStartBy() const {
@@ -391,8 +426,8 @@ Error Exchange::Judge(Error error) const {
   }
 }
 
-bool Exchange::Repeats(const Error& failure, const Slot& slot) {
-  const Repeat repeat = MayRepeat({.failure = failure,
+bool Exchange::Repeats(const Slot& slot) {
+  const Repeat repeat = MayRepeat({.failure = error_,
                                    .response_begun = response_begun_,
                                    .body_given = body_given_,
                                    .idempotent = http::IsIdempotent(downstream_->head().method),

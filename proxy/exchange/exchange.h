@@ -88,12 +88,15 @@ class Exchange {
     ~Ending() { exchange.End(); }
   };
 
-  /// Few requests have one: those whose body did not go out with the head.
-  struct ResponseTimer : net::Timer {
-    using net::Timer::Timer;
+  struct Pooled {
     static void* operator new(size_t bytes) { return net::FramePool::Take(bytes); }
-    static void operator delete(void* timer, size_t bytes) { net::FramePool::Give(timer, bytes); }
+    static void operator delete(void* object, size_t bytes) { net::FramePool::Give(object, bytes); }
   };
+  /// Few requests have one: those whose body did not go out with the head.
+  struct ResponseTimer : net::Timer, Pooled {
+    using net::Timer::Timer;
+  };
+  struct ColdStart : ColdStartTimes, Pooled {};
 
   void Begin(http::ServerStream& downstream);
   net::Detached Run();
@@ -103,33 +106,38 @@ class Exchange {
   [[nodiscard]] bool AnswersItself() const;
 
   [[nodiscard]] Acquiring Park(Slot& slot);
-  net::Task<void> Dial(const Slot& slot, Error& failure);
+  net::Task<void> Dial(const Slot& slot);
   [[nodiscard]] UpstreamProtocol ProtocolFor(const Endpoint& endpoint) const;
   net::Task<bool> WaitForPlace(LocalEndpoint& endpoint, TimePoint deadline);
 
-  net::Task<void> Hop(Error& failure);
-  [[nodiscard]] bool SeeksHome(const Error& failure);
+  net::Task<void> Hop();
+  [[nodiscard]] bool SeeksHome();
   net::Task<void> WaitForHome();
   [[nodiscard]] Error MayHop() const;
   [[nodiscard]] Step SendHopRequest();
   [[nodiscard]] static bool SaysNotHome(const http::ResponseHead& head);
 
-  [[nodiscard]] net::Task<Error> Forward();
+  [[nodiscard]] net::Task<void> Forward();
   [[nodiscard]] Step SendRequest();
   Error BeginAttempt(const Slot& slot);
   Error ReadFirstPiece();
   net::Task<void> Upload();
-  void EndUpload();
-  void StopUpload(const Error& failure);
-  [[nodiscard]] bool TryRespond(const http::ResponseHead& head, Error& failure);
-  net::Task<Error> RespondRest(const http::ResponseHead& head);
-  net::Task<Error> RespondBody();
-  net::Task<Error> Upgrade(const http::ResponseHead& head);
+  net::Task<void> UploadBehindFlush();
+  void EndUpload(const Error& failure);
+  void StopUpload();
+  [[nodiscard]] const http::ResponseHead* TakeHead();
+  [[nodiscard]] bool TryRespond(const http::ResponseHead& head);
+  net::Task<void> RespondRest(const http::ResponseHead& head);
+  net::Task<void> RespondBody();
+  net::Task<void> RespondBehindFlush();
+  net::Task<void> Upgrade(const http::ResponseHead& head);
+  [[nodiscard]] Step SendUpgrade(const http::ResponseHead& head);
   void Relay(const http::ResponseHead& head);
   void PatchAnswer(const http::ResponseHead& head, http::HeadPatch& patch);
   [[nodiscard]] TimePoint ResponseStartBy() const;
   [[nodiscard]] Error Judge(Error error) const;
-  [[nodiscard]] bool Repeats(const Error& failure, const Slot& slot);
+  [[nodiscard]] bool Repeats(const Slot& slot);
+  [[nodiscard]] bool was_parked() const { return cold_ && cold_->was_parked(); }
   void AddColdStartFields(http::HeadPatch& patch);
 
   net::Task<void> Refuse();
@@ -140,6 +148,8 @@ class Exchange {
   void CountColdStart();
 
   static void OnClientGone(void* self);
+  static void OnUploaded(void* self, const Error& failure);
+  static void OnResponded(void* self, const Error& failure);
   static void OnResponseLate(void* self);
 
   ExchangeContext& context_;
@@ -149,12 +159,12 @@ class Exchange {
   std::string_view request_id_;
   TimePoint arrival_{};
   Deadlines deadlines_;
-  ColdStartTimes cold_;
+  std::unique_ptr<ColdStart> cold_;                ///< where there was no slot at once
   std::unique_ptr<ResponseTimer> response_timer_;  ///< while an answer may be late
   http::Piece first_;  ///< read and not yet given to an upstream for good
   const LocalEndpoint* avoid_ = nullptr;
   EndpointRef endpoint_;  ///< of the last attempt
-  Error error_;           ///< how it ended
+  Error error_;           ///< how the last attempt failed, and in the end how all did
   Error upload_error_;
   int status_ = 0;
   uint8_t attempts_ = 0;  ///< at most kAttemptsMax
@@ -165,6 +175,7 @@ class Exchange {
   bool repeating_ = false;  ///< holds a part of the retry budget
   bool upload_over_ = false;
   bool last_sent_ = false;  ///< the response's end went out with its head
+  bool unsent_ = false;     ///< a part of that waits for the client
   bool tunnel_ = false;
   bool hopped_ = false;   ///< came from another proxy
   bool hopping_ = false;  ///< goes to another proxy

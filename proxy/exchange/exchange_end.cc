@@ -31,24 +31,24 @@ Duration Between(TimePoint from, TimePoint to) {
 /// What a client may see of a cold start, where the workload asks for it.
 void Exchange::AddColdStartFields(http::HeadPatch& patch) {
   if (!workload_->policy().server_timing) return;
-  const std::string_view held = Timing("held", Between(cold_.parked, cold_.slot), values_);
+  const std::string_view held = Timing("held", Between(cold_->parked, cold_->slot), values_);
   const std::string_view first =
-      Timing("first_byte", Between(cold_.slot, cold_.first_byte), values_);
-  patch.Add("x-rouse-cold-start", cold_.cold ? "true" : "false");
-  if (!cold_.cold) {
+      Timing("first_byte", Between(cold_->slot, cold_->first_byte), values_);
+  patch.Add("x-rouse-cold-start", cold_->cold ? "true" : "false");
+  if (!cold_->cold) {
     patch.Add("server-timing", values_.Concat({held, ", ", first}));
     return;
   }
-  const std::string_view wake = Timing("wake", Between(cold_.parked, cold_.reported), values_);
-  const std::string_view pod = Timing("pod", Between(cold_.reported, cold_.ready), values_);
+  const std::string_view wake = Timing("wake", Between(cold_->parked, cold_->reported), values_);
+  const std::string_view pod = Timing("pod", Between(cold_->reported, cold_->ready), values_);
   patch.Add("server-timing", values_.Concat({held, ", ", wake, ", ", pod, ", ", first}));
 }
 
 void Exchange::CountColdStart() {
-  if (!cold_.was_parked() || !cold_.cold || cold_.first_byte == kNever) return;
+  if (!was_parked() || !cold_->cold || cold_->first_byte == kNever) return;
   WorkloadStats& stats = workload_->stats();
-  stats.slot_to_first_byte.Observe(Between(cold_.slot, cold_.first_byte));
-  stats.cold_start.Observe(Between(cold_.parked, cold_.first_byte));
+  stats.slot_to_first_byte.Observe(Between(cold_->slot, cold_->first_byte));
+  stats.cold_start.Observe(Between(cold_->parked, cold_->first_byte));
 }
 
 void Exchange::StartRedirect(http::ServerStream& downstream, uint16_t port) {
@@ -73,7 +73,7 @@ void Exchange::Record() {
   record->wall = context_.shard.clock().wall();
   record->end = context_.shard.clock().now();
   record->start = arrival_;
-  record->cold = cold_;
+  record->cold = cold_ ? *cold_ : ColdStartTimes{};
   record->bytes_in = downstream_->request_body().bytes_read();
   record->bytes_out = downstream_->response_body().bytes_written();
   record->status = status_;
@@ -112,13 +112,13 @@ void Exchange::End() {
   endpoint_.Reset();
   avoid_ = nullptr;
   deadlines_ = {};
-  cold_ = {};
+  cold_.reset();
   first_ = {};
   error_ = upload_error_ = {};
   status_ = 0;
   attempts_ = 0;
   first_read_ = body_given_ = response_begun_ = repeated_fresh_ = repeating_ = false;
-  upload_over_ = last_sent_ = tunnel_ = hopped_ = hopping_ = cut_ = false;
+  upload_over_ = last_sent_ = unsent_ = tunnel_ = hopped_ = hopping_ = cut_ = false;
   request_id_ = {};
   values_.Clear();
   context_.retire(*this);  // from here on it may run again

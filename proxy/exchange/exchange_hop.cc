@@ -18,31 +18,31 @@ void Exchange::StartHopped(http::ServerStream& downstream) {
 
 /// Until a home has answered. kNotHome where that is here by now, or where another proxy took us
 /// for it: never a second hop.
-net::Task<void> Exchange::Hop(Error& failure) {
-  failure = {ErrorKind::kNotHome, Side::kLocal, true, "the home has moved"};
+net::Task<void> Exchange::Hop() {
+  error_ = {ErrorKind::kNotHome, Side::kLocal, true, "the home has moved"};
   if (hopped_) co_return;
   // From the first wait on; nobody else knows of it then, and once too often is better than never.
   std::optional<DemandEntry> waited;
   for (;;) {
     hopping_ = true;
-    failure = {};
+    error_ = {};
     bool seeks = false;
     {
       // Its home counts it, as demand and against the limit.
       Slot slot = context_.admission.TryAcquire(*workload_, avoid_);
-      if (!slot) failure = co_await Park(slot);
-      if (!failure.ok()) co_return;
-      failure = BeginAttempt(slot);
-      if (failure.ok()) {
+      if (!slot) error_ = co_await Park(slot);
+      if (!error_.ok()) co_return;
+      error_ = BeginAttempt(slot);
+      if (error_.ok()) {
         context_.stats.hops.Add();
-        if (!upstream_) co_await Dial(slot, failure);
-        if (upstream_) failure = co_await Forward();
-        seeks = !failure.ok() && SeeksHome(failure);
+        if (!upstream_) co_await Dial(slot);
+        if (upstream_) co_await Forward();
+        seeks = !error_.ok() && SeeksHome();
         upstream_.Release();
       }
     }
     // Our own view has changed; what another proxy says is an error, unless it can be sent again.
-    const bool moved = failure.kind == ErrorKind::kNotHome && failure.side == Side::kLocal;
+    const bool moved = error_.kind == ErrorKind::kNotHome && error_.side == Side::kLocal;
     if (!seeks && !moved) co_return;
     if (seeks) {
       if (!waited) waited.emplace(workload_);
@@ -50,7 +50,7 @@ net::Task<void> Exchange::Hop(Error& failure) {
     }
     hopping_ = false;
     if (workload_->away()) continue;
-    failure = {ErrorKind::kNotHome, Side::kLocal, true, "the home is here now"};
+    error_ = {ErrorKind::kNotHome, Side::kLocal, true, "the home is here now"};
     co_return;
   }
 }
@@ -59,12 +59,12 @@ net::Task<void> Exchange::Hop(Error& failure) {
 /// snapshot says who is. Not so where more of the body is gone than can be sent again; and where a
 /// pod may have seen it, once and only what is idempotent, as everywhere. No budget of repeats
 /// counts here: all that waited at a home look for the next one when it dies.
-bool Exchange::SeeksHome(const Error& failure) {
+bool Exchange::SeeksHome() {
   if (response_begun_ || body_given_ || !first_.end) return false;
-  if (failure.side != Side::kUpstream || downstream_->gone()) return false;
+  if (error_.side != Side::kUpstream || downstream_->gone()) return false;
   if (context_.shard.now() >= std::min(deadlines_.hold, deadlines_.exchange)) return false;
-  if (failure.retry_safe) return true;
-  const Repeat repeat = MayRepeat({.failure = failure,
+  if (error_.retry_safe) return true;
+  const Repeat repeat = MayRepeat({.failure = error_,
                                    .idempotent = http::IsIdempotent(downstream_->head().method),
                                    .untouched = upstream_ && upstream_.stream().untouched(),
                                    .repeated_fresh = repeated_fresh_});

@@ -14,34 +14,47 @@ http::Step TryForward(http::BodyReader& from, const http::Piece& piece, http::Bo
   return to.TryEnd(*trailers);
 }
 
-net::Task<Error> Pump(net::Shard& shard, http::BodyReader& from, http::BodyWriter& to,
-                      TimePoint deadline) {
+namespace {
+
+/// The rest of what TryForward had to leave.
+net::Task<void> FlushRest(http::BodyReader& from, const http::Piece& piece, http::BodyWriter& to,
+                          TimePoint deadline, Error& failure) {
+  failure = co_await net::ErrorOf(to.Flush(deadline));
+  // Only the data goes out where it has to wait; trailers are still to be sent then.
+  if (!failure.ok() || !piece.end || piece.data.empty() || from.trailers() == nullptr) co_return;
+  const Step ended = to.TryEnd(*from.trailers());
+  if (ended == Step::kFailed) failure = to.error();
+  if (ended == Step::kMustWait) failure = co_await net::ErrorOf(to.Flush(deadline));
+}
+
+}  // namespace
+
+/// It may last for as long as a conversation does: nothing stays in its frame that is not needed.
+net::Task<void> Pump(net::Shard& shard, http::BodyReader& from, http::BodyWriter& to,
+                     TimePoint deadline, PumpEnd end) {
   size_t this_turn = 0;
-  for (http::Piece piece; !piece.end;) {
+  Error failure;
+  for (http::Piece piece; !piece.end && failure.ok();) {
     const Step read = from.TryRead(piece);
-    if (read == Step::kFailed) co_return from.error();
     if (read == Step::kMustWait) {
-      const Error failure = co_await net::Into(piece, from.Read(deadline));
-      if (!failure.ok()) co_return failure;
+      co_await from.Wait(deadline);
       this_turn = 0;
+      continue;
     }
-    Step written = TryForward(from, piece, to);
-    // Only the data goes out where it has to wait; trailers are still to be sent then.
-    bool trailers_left = piece.end && !piece.data.empty() && from.trailers() != nullptr;
-    while (written == Step::kMustWait) {
-      const Error failure = co_await net::ErrorOf(to.Flush(deadline));
-      if (!failure.ok()) co_return failure;
-      written = trailers_left ? to.TryEnd(*from.trailers()) : Step::kDone;
-      trailers_left = false;
+    if (read == Step::kFailed) {
+      failure = from.error();
+      break;
     }
-    if (written == Step::kFailed) co_return to.error();
+    const Step written = TryForward(from, piece, to);
+    if (written == Step::kFailed) failure = to.error();
+    if (written == Step::kMustWait) co_await FlushRest(from, piece, to, deadline, failure);
     this_turn += piece.data.size();
     if (this_turn >= kBytesPerTurn && !piece.end) {
       this_turn = 0;
       co_await shard.NextTurn();
     }
   }
-  co_return Error{};
+  end.told(end.context, failure);
 }
 
 }  // namespace rouse::proxy

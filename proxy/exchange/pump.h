@@ -14,10 +14,16 @@ namespace rouse::proxy {
 
 inline constexpr size_t kBytesPerTurn = 256 * 1024;
 
-/// kNone once the end has been handed to the transport; else the error of the side that failed.
+/// Told once, as Pump's last act: kNone where the end has been handed to the transport; else the
+/// error of the side that failed.
+struct PumpEnd {
+  void (*told)(void* context, const Error& failure);
+  void* context;
+};
+
 /// Each wait ends by `deadline`; the reader and the writer have idle limits of their own.
-[[nodiscard]] net::Task<Error> Pump(net::Shard& shard, http::BodyReader& from, http::BodyWriter& to,
-                                    TimePoint deadline);
+[[nodiscard]] net::Task<void> Pump(net::Shard& shard, http::BodyReader& from, http::BodyWriter& to,
+                                   TimePoint deadline, PumpEnd end);
 
 /// Writes one piece, and the end with trailers if it is the last.
 [[nodiscard]] http::Step TryForward(http::BodyReader& from, const http::Piece& piece,

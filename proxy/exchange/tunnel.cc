@@ -32,10 +32,9 @@ net::Task<void> Tunnel::Copy(http::BodyReader& from, http::BodyWriter& to) {
     const Step read = from.TryRead(piece);
     if (read == Step::kFailed) co_return End(from.error());
     if (read == Step::kMustWait) {
-      const Result<http::Piece> waited = co_await from.Read(kNever);
-      if (!waited) co_return End(waited.error());
-      piece = *waited;
+      co_await from.Wait(kNever);
       this_turn = 0;
+      continue;
     }
     Touch();
     const Step written = to.TryWrite(piece.data, piece.end);

@@ -48,7 +48,9 @@ class FakeConnection final : public http::ClientConnection, private http::Client
     return http::Step::kFailed;
   }
   http::BodyWriter& request_body() override { UNREACHABLE(); }
-  net::Task<Result<const http::ResponseHead*>> ReceiveHead(TimePoint) override { UNREACHABLE(); }
+  Result<const http::ResponseHead*> TryReceiveHead() override { UNREACHABLE(); }
+  net::Event::Awaiter BeginWait(TimePoint) override { UNREACHABLE(); }
+  void EndWait(net::Wake) override {}
   http::BodyReader& response_body() override { UNREACHABLE(); }
   void Cancel(const Error&) override {}
   void Finish() override {
