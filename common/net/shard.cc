@@ -57,7 +57,6 @@ void Shard::Post(Message message) { CHECK(inbox_->Push(std::move(message))); }
 
 bool Shard::Turn(Duration wait) {
   Wait(wait);
-  now_ = clock_.now();
   inbox_->Beat(now_);
   const uint64_t fired = timers_.fired();
   events_ = poller_->Dispatch(now_);
@@ -70,7 +69,7 @@ bool Shard::Turn(Duration wait) {
 }
 
 /// Waits for events, at most until the next timer; not at all where something is to be done
-/// already.
+/// already. Sets now_.
 void Shard::Wait(Duration most) {
   if (!ready_.empty() || turn_ends_ != nullptr) most = Duration::zero();
   const TimePoint due = timers_.NextDue();
@@ -79,17 +78,33 @@ void Shard::Wait(Duration most) {
     wake_up_->added = true;
     (void)poller_->Add(inbox_->wake_fd(), *wake_up_);
   }
-  if (most > kGatherFor && ShouldGather()) {
+  const bool crowd = poller_->ready_lately() >= kCrowd;
+  const TimePoint before = crowd ? clock_.now() : kNever;
+  if (crowd && most > kGatherFor && ShouldGather()) {
     const timespec gather{.tv_sec = 0, .tv_nsec = kGatherFor.count()};
     (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &gather, nullptr);
   }
   const bool sleeps = most > Duration::zero() && inbox_->TrySleep();
   poller_->Wait(sleeps ? most : Duration::zero());
   if (sleeps) inbox_->Awake();
+  now_ = clock_.now();
+  if (crowd) {
+    CountSleep(now_ - before);
+  } else {
+    counted_from_ = now_;
+    slept_ = {};
+  }
 }
 
-bool Shard::ShouldGather() const {
-  return events_ > 0 && events_ < kGatherBelow && poller_->ready_lately() >= kCrowd;
+bool Shard::ShouldGather() const { return pressed_ && events_ > 0 && events_ < kGatherBelow; }
+
+void Shard::CountSleep(Duration slept) {
+  slept_ += slept;
+  const Duration whole = now_ - counted_from_;
+  if (whole < std::chrono::milliseconds(1)) return;
+  pressed_ = slept_ * 100 <= whole * kSlackPercent;
+  counted_from_ = now_;
+  slept_ = {};
 }
 
 /// What is appended meanwhile has its turn next time, so a coroutine that yields lets events in

@@ -59,9 +59,11 @@ class Shard {
  public:
   static constexpr size_t kReadyPerTurn = 256;
   static constexpr size_t kTimersPerTurn = 1024;
-  /// Where kCrowd connections are at work and yet a turn finds fewer than kGatherBelow of them, the
-  /// next turn waits kGatherFor for more (README, Decisions of 2026-11-26).
+  /// Where kCrowd connections are at work, the shard has slept for at most kSlackPercent of the
+  /// last millisecond, and yet a turn finds fewer than kGatherBelow of them, the next turn waits
+  /// kGatherFor for more (README, Decisions of 2026-11-26).
   static constexpr size_t kCrowd = 56;
+  static constexpr int kSlackPercent = 30;
   static constexpr size_t kGatherBelow = 32;
   static constexpr Duration kGatherFor = std::chrono::microseconds(50);
   using Message = absl::AnyInvocable<void()>;
@@ -114,6 +116,8 @@ class Shard {
   [[nodiscard]] size_t connections() const;
   void AddConnection();
   void RemoveConnection();
+  /// Whether it hardly slept of late, with a crowd at work.
+  [[nodiscard]] bool pressed() const { return pressed_; }
   /// When the last turn began, in nanoseconds of the monotonic clock; any thread, for the watchdog.
   [[nodiscard]] int64_t last_turn_ns() const;
 
@@ -127,6 +131,7 @@ class Shard {
   friend class TurnEnd;
   void Wait(Duration most);
   [[nodiscard]] bool ShouldGather() const;
+  void CountSleep(Duration slept);
   bool RunReady();
   void RunTurnEnds();
 
@@ -142,6 +147,9 @@ class Shard {
   std::vector<std::coroutine_handle<>> running_;
   std::unique_ptr<Poller> poller_;
   size_t events_ = 0;  ///< of the last turn
+  TimePoint counted_from_{};
+  Duration slept_{};      ///< since then, in a crowd
+  bool pressed_ = false;  ///< little of it, when that was last looked at
   std::unique_ptr<Inbox> inbox_;
   std::unique_ptr<WakeUp> wake_up_;
   TurnEnd* turn_ends_ = nullptr;

@@ -163,32 +163,69 @@ TEST_CASE("the end of a turn runs once for all that the turn has brought") {
   CHECK(again.runs == 2);
 }
 
-TEST_CASE("a turn among a crowd of which few are ready waits for more, and loses nothing") {
+/// A shard with kCrowd sockets to which all or one may be sent something.
+struct Crowd {
   struct Target final : PollTarget {
     void OnReady(Readiness) override { ++told; }
     int told = 0;
   };
-  SimClock clock;
-  Shard shard(0, clock, 1, {});
-  std::vector<std::array<Descriptor, 2>> pairs(Shard::kCrowd);
-  std::vector<Target> targets(Shard::kCrowd);
-  for (size_t i = 0; i < pairs.size(); ++i) {
-    int fds[2];
-    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0);
-    pairs[i] = {Descriptor(fds[0]), Descriptor(fds[1])};
-    (void)shard.poller().Add(fds[0], targets[i]);
+  /// Time stands still, but for `sleep` from each look at it to the next.
+  struct SleepyClock final : Clock {
+    [[nodiscard]] TimePoint now() const override { return time += sleep; }
+    [[nodiscard]] WallTime wall() const override { return {}; }
+    mutable TimePoint time{std::chrono::hours(1)};
+    Duration sleep{};
+  };
+
+  Crowd() {
+    for (size_t i = 0; i < pairs.size(); ++i) {
+      int fds[2];
+      REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0);
+      pairs[i] = {Descriptor(fds[0]), Descriptor(fds[1])};
+      (void)shard.poller().Add(fds[0], targets[i]);
+    }
   }
-  auto send = [&](size_t to) { REQUIRE(::send(pairs[to][1].get(), "x", 1, 0) == 1); };
-  CHECK(shard.Turn(Duration::zero()));
-  clock.Advance(std::chrono::microseconds(1200));
-  send(0);
-  CHECK(shard.Turn(Duration::zero()));
-  CHECK(shard.poller().ready_lately() == Shard::kCrowd);
-  send(1);
+  void Send(size_t to) { REQUIRE(::send(pairs[to][1].get(), "x", 1, 0) == 1); }
+  /// All are told something in each of several milliseconds, of which `sleep` goes by in waits.
+  void Work(Duration sleep) {
+    for (int i = 0; i < 6; ++i) {
+      clock.sleep = sleep;  // a turn looks twice, before and behind its wait
+      for (size_t to = 0; to < pairs.size(); ++to) Send(to);
+      CHECK(shard.Turn(Duration::zero()));
+      clock.time += milliseconds(1) - 2 * sleep;
+    }
+    clock.sleep = {};
+    REQUIRE(shard.poller().ready_lately() == Shard::kCrowd);
+  }
+
+  SleepyClock clock;
+  Shard shard{0, clock, 1, {}};
+  std::vector<std::array<Descriptor, 2>> pairs{Shard::kCrowd};
+  std::vector<Target> targets{Shard::kCrowd};
+};
+
+TEST_CASE("a pressed turn among a crowd of which few are ready waits for more, and loses nothing") {
+  Crowd crowd;
+  crowd.Work(Duration::zero());
+  CHECK(crowd.shard.pressed());
+  crowd.Send(0);
+  CHECK(crowd.shard.Turn(Duration::zero()));
+  const int told = crowd.targets[1].told;
+  crowd.Send(1);
   const auto before = std::chrono::steady_clock::now();
-  CHECK(shard.Turn(std::chrono::seconds(10)));
+  CHECK(crowd.shard.Turn(std::chrono::seconds(10)));
   CHECK(std::chrono::steady_clock::now() - before >= Shard::kGatherFor);
-  CHECK(targets[1].told == 2);
+  CHECK(crowd.targets[1].told == told + 1);
+}
+
+TEST_CASE("a shard with time to sleep is not pressed, whatever the crowd") {
+  Crowd crowd;
+  crowd.Work(std::chrono::microseconds(250));
+  CHECK(crowd.shard.pressed());
+  crowd.Work(std::chrono::microseconds(400));
+  CHECK_FALSE(crowd.shard.pressed());
+  crowd.Work(std::chrono::microseconds(250));
+  CHECK(crowd.shard.pressed());
 }
 
 }  // namespace
