@@ -33,9 +33,9 @@ class Cluster:
         body["metadata"]["annotations"] = {"rouse.dev/parked-max": "20000"}
         self.stub.put("services", body)
         self.others = [f"fn-{i}" for i in range(others)]
-        for name in self.others:
-            self.stub.put("services", service(name))
-            self.stub.put("endpointslices", endpoint_slice(name, self.origin, True))
+        for other in self.others:
+            self.stub.put("services", service(other))
+            self.stub.put("endpointslices", endpoint_slice(other, self.origin, True))
         self.release(False)
         self.proxy = world.start(name, {"kube": self.stub, "flags": flags or {}, **how})
         self.bench = bench
