@@ -50,6 +50,8 @@ class Poller {
   ~Poller();
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
+  /// Over which "lately" goes, here and in the shard.
+  static constexpr Duration kWindow = std::chrono::milliseconds(1);
 
   [[nodiscard]] Registration Add(int fd, PollTarget& target, Trigger trigger = Trigger::kEdge);
   /// As Add for a connection, but the kernel hears of it when the next Wait begins: what was read
@@ -71,7 +73,6 @@ class Poller {
   [[nodiscard]] size_t ready_lately() const { return ready_lately_; }
 
  private:
-  static constexpr Duration kWindow = std::chrono::milliseconds(1);
   struct Slot {
     PollTarget* target = nullptr;
     uint32_t generation = 0;
@@ -89,7 +90,7 @@ class Poller {
 
   Descriptor epoll_;
   std::vector<Slot> slots_;
-  std::vector<Late> late_;  ///< since the last Wait: at most what a turn accepts
+  std::vector<Late> late_;  ///< since the last Wait: what a turn has accepted
   uint32_t first_free_ = kNone;
   size_t registered_ = 0;
   std::unique_ptr<epoll_event[]> events_;

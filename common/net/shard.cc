@@ -101,7 +101,7 @@ bool Shard::ShouldGather() const { return pressed_ && events_ > 0 && events_ < k
 void Shard::CountSleep(Duration slept) {
   slept_ += slept;
   const Duration whole = now_ - counted_from_;
-  if (whole < std::chrono::milliseconds(1)) return;
+  if (whole < Poller::kWindow) return;
   pressed_ = slept_ * 100 <= whole * kSlackPercent;
   counted_from_ = now_;
   slept_ = {};

@@ -59,8 +59,8 @@ class Shard {
  public:
   static constexpr size_t kReadyPerTurn = 256;
   static constexpr size_t kTimersPerTurn = 1024;
-  /// Where kCrowd connections are at work, the shard has slept for at most kSlackPercent of the
-  /// last millisecond, and yet a turn finds fewer than kGatherBelow of them, the next turn waits
+  /// Where kCrowd connections are at work, the shard has slept for at most kSlackPercent of a
+  /// Poller::kWindow, and yet a turn finds fewer than kGatherBelow of them, the next turn waits
   /// kGatherFor for more (README, Decisions of 2026-11-26).
   static constexpr size_t kCrowd = 56;
   static constexpr int kSlackPercent = 30;
