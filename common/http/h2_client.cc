@@ -55,7 +55,7 @@ H2Stream* H2Client::OnBlock(int32_t /*id*/, H2Stream* stream, const H2Block& blo
 }
 
 void H2Client::AfterReceive() {
-  if (settled_ && settled_event_.waiting()) settled_event_.Signal();
+  if (settled_) settled_event_.SignalWaiter();
   if (leaving_) TellUnusable();
 }
 
@@ -70,9 +70,7 @@ Error H2Client::BrokenBy(H2Code code) const {
   return {ErrorKind::kUpstreamReset, Side::kUpstream, false, "the pod reset the stream"};
 }
 
-void H2Client::Ended() {
-  if (settled_event_.waiting()) settled_event_.Signal();
-}
+void H2Client::Ended() { settled_event_.SignalWaiter(); }
 
 void H2Client::Emptied() {
   if (state_ == State::kOpen && !leaving_ && watch_.told != nullptr)

@@ -73,7 +73,7 @@ void H2ClientStream::TakeHead(const H2Block& block) {
     }
   }
   if (!error.ok()) return Fail(error);
-  if (head_event_.waiting()) head_event_.Signal();
+  head_event_.SignalWaiter();
 }
 
 Result<const ResponseHead*> H2ClientStream::TryReceiveHead() {
@@ -101,7 +101,7 @@ void H2ClientStream::Fail(const Error& error) {
   if (error_.ok()) error_ = error;
   reader().Fail(error);
   writer().Fail(error);
-  if (head_event_.waiting()) head_event_.Signal();
+  head_event_.SignalWaiter();
 }
 
 /// The pod reset the stream, or the connection is gone.

@@ -40,7 +40,7 @@ void H2BodyReader::Deliver(std::string_view bytes) {
     back->end += part;
     bytes.remove_prefix(part);
   }
-  if (arrived_.waiting()) arrived_.Signal();
+  arrived_.SignalWaiter();
 }
 
 void H2BodyReader::DeliverTrailers(const H2Block& block) {
@@ -50,13 +50,13 @@ void H2BodyReader::DeliverTrailers(const H2Block& block) {
 
 void H2BodyReader::DeliverEnd() {
   ended_ = true;
-  if (arrived_.waiting()) arrived_.Signal();
+  arrived_.SignalWaiter();
 }
 
 void H2BodyReader::Fail(const Error& error) {
   if (!error_.ok()) return;
   error_ = error;
-  if (arrived_.waiting()) arrived_.Signal();
+  arrived_.SignalWaiter();
 }
 
 size_t H2BodyReader::Compact() {

@@ -24,6 +24,10 @@ class Event {
   Event& operator=(const Event&) = delete;
 
   void Signal();
+  /// As Signal, but nothing is kept where nobody waits.
+  void SignalWaiter() {
+    if (waiting()) Signal();
+  }
   void Clear() { signalled_ = false; }
   [[nodiscard]] bool signalled() const { return signalled_; }
   /// From await until the waiter runs again.

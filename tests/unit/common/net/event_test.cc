@@ -52,6 +52,17 @@ TEST_CASE("a signal with nobody waiting is kept for the next wait, and only for 
   CHECK(room.wakes.size() == 2);
 }
 
+TEST_CASE("a signal for a waiter alone wakes it, and is not kept where there is none") {
+  EventRoom room;
+  room.event.SignalWaiter();
+  CHECK_FALSE(room.event.signalled());
+  Detach(room.Wait(kNever));
+  CHECK(room.wakes.empty());
+  room.event.SignalWaiter();
+  room.shards.RunUntilIdle();
+  CHECK(room.wakes == std::vector{Wake::kSignal});
+}
+
 TEST_CASE("clear forgets a kept signal") {
   EventRoom room;
   room.event.Signal();
