@@ -67,6 +67,8 @@ class Poller {
   /// Waits at most `most` (Duration::max(): without end) for events; the next Dispatch hands them
   /// out. Makes no system call where nothing was added and there is nothing to wait for.
   void Wait(Duration most);
+  /// Events that the next Dispatch will hand out.
+  [[nodiscard]] size_t pending() const { return pending_; }
   /// Tells the targets; returns how many events there were. `now` is the turn's.
   size_t Dispatch(TimePoint now);
   /// How many targets had an event within the last whole kWindow; 0 after a time without any.

@@ -59,7 +59,9 @@ bool Shard::Turn(Duration wait) {
   Wait(wait);
   inbox_->Beat(now_);
   const uint64_t fired = timers_.fired();
+  batching_ = pressed_ && InCrowd() && poller_->pending() <= kBatchMost;
   events_ = poller_->Dispatch(now_);
+  batching_ = false;
   const size_t messages = inbox_->Run();
   const bool more = timers_.Advance(now_, kTimersPerTurn);
   const bool ran = RunReady();
@@ -78,7 +80,7 @@ void Shard::Wait(Duration most) {
     wake_up_->added = true;
     (void)poller_->Add(inbox_->wake_fd(), *wake_up_);
   }
-  const bool crowd = poller_->ready_lately() >= kCrowd;
+  const bool crowd = InCrowd();
   const TimePoint before = crowd ? clock_.now() : kNever;
   if (crowd && most > kGatherFor && ShouldGather()) {
     const timespec gather{.tv_sec = 0, .tv_nsec = kGatherFor.count()};
@@ -95,6 +97,8 @@ void Shard::Wait(Duration most) {
     slept_ = {};
   }
 }
+
+bool Shard::InCrowd() const { return poller_->ready_lately() >= kCrowd; }
 
 bool Shard::ShouldGather() const { return pressed_ && events_ > 0 && events_ < kGatherBelow; }
 

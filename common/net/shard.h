@@ -66,6 +66,8 @@ class Shard {
   static constexpr int kSlackPercent = 30;
   static constexpr size_t kGatherBelow = 32;
   static constexpr Duration kGatherFor = std::chrono::microseconds(50);
+  /// More events than this in one turn, and what they brought would leave the cache in a batch.
+  static constexpr size_t kBatchMost = 64;
   using Message = absl::AnyInvocable<void()>;
 
   Shard(uint32_t id, const Clock& clock, uint64_t seed, ShardLimits limits);
@@ -102,6 +104,21 @@ class Shard {
   /// waits.
   [[nodiscard]] TurnAwaiter NextTurn() { return TurnAwaiter(*this); }
 
+  class BatchAwaiter {
+   public:
+    explicit BatchAwaiter(Shard& shard) : shard_(shard) {}
+    bool await_ready() const noexcept { return !shard_.batching_; }
+    void await_suspend(std::coroutine_handle<> waiter) { shard_.Ready(waiter); }
+    void await_resume() const noexcept {}
+
+   private:
+    Shard& shard_;
+  };
+  /// `co_await shard.Batch();` between receiving and sending: on a shard that is pressed, the
+  /// turn's other events are received first, so that either runs with its code in the cache
+  /// (README, Decisions of 2026-11-26). Elsewhere it is no wait.
+  [[nodiscard]] BatchAwaiter Batch() { return BatchAwaiter(*this); }
+
   /// Runs `message` on this shard's thread at a later turn, in order of posting per sender. Any
   /// thread.
   void Post(Message message);
@@ -130,6 +147,7 @@ class Shard {
 
   friend class TurnEnd;
   void Wait(Duration most);
+  [[nodiscard]] bool InCrowd() const;
   [[nodiscard]] bool ShouldGather() const;
   void CountSleep(Duration slept);
   bool RunReady();
@@ -148,8 +166,9 @@ class Shard {
   std::unique_ptr<Poller> poller_;
   size_t events_ = 0;  ///< of the last turn
   TimePoint counted_from_{};
-  Duration slept_{};      ///< since then, in a crowd
-  bool pressed_ = false;  ///< little of it, when that was last looked at
+  Duration slept_{};       ///< since then, in a crowd
+  bool pressed_ = false;   ///< little of it, when that was last looked at
+  bool batching_ = false;  ///< events are being told, few enough for a batch
   std::unique_ptr<Inbox> inbox_;
   std::unique_ptr<WakeUp> wake_up_;
   TurnEnd* turn_ends_ = nullptr;

@@ -163,11 +163,24 @@ TEST_CASE("the end of a turn runs once for all that the turn has brought") {
   CHECK(again.runs == 2);
 }
 
-/// A shard with kCrowd sockets to which all or one may be sent something.
+/// A shard with more than kBatchMost sockets, each of which may be sent something.
 struct Crowd {
+  static constexpr size_t kSockets = Shard::kBatchMost + 1;
+  static_assert(kSockets >= Shard::kCrowd);
   struct Target final : PollTarget {
-    void OnReady(Readiness) override { ++told; }
+    void OnReady(Readiness) override {
+      ++told;
+      if (notes_to != nullptr) Tell(*shard, *notes_to);
+    }
+    /// Notes that it was told, and then what comes behind Batch().
+    Detached Tell(Shard& on, std::string& notes) {
+      notes += '(';
+      co_await on.Batch();
+      notes += ')';
+    }
     int told = 0;
+    Shard* shard = nullptr;
+    std::string* notes_to = nullptr;
   };
   /// Time stands still, but for `sleep` from each look at it to the next.
   struct SleepyClock final : Clock {
@@ -183,6 +196,7 @@ struct Crowd {
       REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0);
       pairs[i] = {Descriptor(fds[0]), Descriptor(fds[1])};
       (void)shard.poller().Add(fds[0], targets[i]);
+      targets[i].shard = &shard;
     }
   }
   void Send(size_t to) { REQUIRE(::send(pairs[to][1].get(), "x", 1, 0) == 1); }
@@ -195,13 +209,25 @@ struct Crowd {
       clock.time += milliseconds(1) - 2 * sleep;
     }
     clock.sleep = {};
-    REQUIRE(shard.poller().ready_lately() == Shard::kCrowd);
+    REQUIRE(shard.poller().ready_lately() == kSockets);
+  }
+
+  /// How a turn with `events` events goes through what each of them brings.
+  std::string TurnOf(size_t events) {
+    std::string notes;
+    for (size_t to = 0; to < events; ++to) {
+      targets[to].notes_to = &notes;
+      Send(to);
+    }
+    CHECK(shard.Turn(Duration::zero()));
+    for (Target& target : targets) target.notes_to = nullptr;
+    return notes;
   }
 
   SleepyClock clock;
   Shard shard{0, clock, 1, {}};
-  std::vector<std::array<Descriptor, 2>> pairs{Shard::kCrowd};
-  std::vector<Target> targets{Shard::kCrowd};
+  std::vector<std::array<Descriptor, 2>> pairs{kSockets};
+  std::vector<Target> targets{kSockets};
 };
 
 TEST_CASE("a pressed turn among a crowd of which few are ready waits for more, and loses nothing") {
@@ -226,6 +252,18 @@ TEST_CASE("a shard with time to sleep is not pressed, whatever the crowd") {
   CHECK_FALSE(crowd.shard.pressed());
   crowd.Work(std::chrono::microseconds(250));
   CHECK(crowd.shard.pressed());
+}
+
+TEST_CASE("a pressed turn among a crowd receives what all bring, and then goes on with each") {
+  Crowd crowd;
+  CHECK(crowd.TurnOf(2) == "()()");
+  crowd.Work(Duration::zero());
+  CHECK(crowd.TurnOf(2) == "(())");
+  CHECK(crowd.TurnOf(Shard::kBatchMost) ==
+        std::string(Shard::kBatchMost, '(') + std::string(Shard::kBatchMost, ')'));
+  CHECK(crowd.TurnOf(Shard::kBatchMost + 1).starts_with("()()()"));
+  crowd.Work(std::chrono::microseconds(400));
+  CHECK(crowd.TurnOf(2) == "()()");
 }
 
 }  // namespace
