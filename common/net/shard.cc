@@ -44,7 +44,7 @@ Shard::~Shard() = default;
 
 void Shard::Run() {
   stopped_ = false;
-  // Of this thread's sleeps; without it the kernel makes 100 us of kGatherFor.
+  // Of this thread's sleeps; without it the kernel adds 50 us to kGatherFor.
   (void)prctl(PR_SET_TIMERSLACK, kTimerSlackNs);
   while (!stopped_) Turn(kSleepMost);
 }

@@ -65,7 +65,7 @@ class Shard {
   static constexpr size_t kCrowd = 56;
   static constexpr int kSlackPercent = 30;
   static constexpr size_t kGatherBelow = 32;
-  static constexpr Duration kGatherFor = std::chrono::microseconds(50);
+  static constexpr Duration kGatherFor = std::chrono::microseconds(100);
   /// More events than this in one turn, and what they brought would leave the cache in a batch.
   static constexpr size_t kBatchMost = 64;
   using Message = absl::AnyInvocable<void()>;
