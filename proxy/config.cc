@@ -1,8 +1,13 @@
 #include "proxy/config.h"
 
+#include <algorithm>
+
 #include <absl/status/status.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
 
 #include "common/app/admin_server.h"
+#include "common/app/values.h"
 #include "common/base/object_key.h"
 
 namespace rouse::proxy {
@@ -103,6 +108,42 @@ void AddHttp2(app::Options& options, Config& config) {
                       "For a client to acknowledge our settings.");
 }
 
+void AddForwardFields(app::Options& options, ForwardPolicy& forward) {
+  std::vector<std::string> names;
+  names.reserve(kForwardFields.size());
+  for (const http::HeaderId id : kForwardFields) names.emplace_back(http::NameOf(id));
+  app::Options::Row row;
+  row.name = "forward-fields";
+  row.unit = "list";
+  row.bounds = absl::StrJoin(names, ", ");
+  row.help =
+      "Fields that say where a message came from: these are added, the others removed. Without via "
+      "no "
+      "loop of requests is found.";
+  row.list = true;
+  row.set = [&forward, names](std::string_view text) -> absl::Status {
+    forward.adds = 0;
+    for (const std::string& name : app::ParseList(text)) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) {
+        const std::string near = app::Nearest(name, names);
+        return absl::InvalidArgumentError(absl::StrCat("\"", name, "\" is no forwarding field",
+                                                       near.empty() ? "" : "; did you mean ", near,
+                                                       near.empty() ? "" : "?"));
+      }
+      forward.adds |= http::BitOf(http::IdOf(name));
+    }
+    return absl::OkStatus();
+  };
+  row.show = [&forward, names] {
+    std::vector<std::string> added;
+    added.reserve(names.size());
+    for (const std::string& name : names)
+      if (forward.Adds(http::IdOf(name))) added.push_back(name);
+    return absl::StrJoin(added, ",");
+  };
+  options.Add(std::move(row));
+}
+
 void AddForwarding(app::Options& options, Config& config) {
   ForwardPolicy& forward = config.data_plane.exchange.forward;
   options.Group("Forwarding");
@@ -132,6 +173,7 @@ void AddForwarding(app::Options& options, Config& config) {
   };
   options.Add(std::move(row));
   options.AddText("via", &forward.via, "Our name in Via.");
+  AddForwardFields(options, forward);
 }
 
 void AddUpstream(app::Options& options, Config& config) {

@@ -7,6 +7,7 @@ import stats
 from loads import Wrk
 from peers import ALL, PEERS
 from processes import Failed, wait_until
+from rouse_config import ALIKE
 
 CASES = {}
 USUAL = ("relay", "rouse", "nginx", "haproxy")
@@ -53,7 +54,7 @@ def run_closed(bench, name, wrk, peers, rouse, latency, seconds):
     options, outcome = bench.options, Outcome()
     seconds = seconds or options.seconds
     with bench.world() as world:
-        variants = {"rouse": rouse} if rouse else {}
+        variants = {"rouse_alike": ALIKE, **({"rouse": rouse} if rouse else {})}
         extra = (("rouse_plain",) if rouse else ()) + (("rouse_base",) if options.base else ())
         proxies = bench.start(world, peers + extra, variants)
         for proxy in list(proxies.values()):

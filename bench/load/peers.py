@@ -15,7 +15,7 @@ from rouse_config import rouse_command
 RELAYS = {"relay": "rouse_relay", "relay_again": "rouse_relay", "shard_relay": "shard_relay"}
 KNATIVE = ("queue_proxy", "activator", "activator_queue")
 PEERS = ("nginx", "haproxy", "h2o", "nghttpx", "envoy", *KNATIVE)
-ALL = ("relay", "shard_relay", "rouse", *PEERS)
+ALL = ("relay", "shard_relay", "rouse", "rouse_alike", *PEERS)
 
 NGINX = """
 daemon off; worker_processes 1; pid {dir}/nginx.pid; error_log stderr error; worker_rlimit_nofile 20000;

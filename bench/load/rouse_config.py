@@ -6,6 +6,8 @@ kube (a KubeStub in place of fixed workloads), flags (any further ones), under (
 
 from processes import free_port
 
+ALIKE = {"flags": {"forward-fields": "x-forwarded-for"}}  # as nginx and HAProxy in peers.py
+
 
 def static_config(path, origin, workloads, limit):
     """The first workload takes what no other route does."""

@@ -65,15 +65,13 @@ class Output {
   bool full_ = false;
 };
 
-constexpr uint64_t Bit(HeaderId id) { return uint64_t{1} << static_cast<unsigned>(id); }
-
 /// Written from the head itself, or not at all.
-constexpr uint64_t kOurs = Bit(HeaderId::kHost) | Bit(HeaderId::kContentLength) |
-                           Bit(HeaderId::kTransferEncoding) | Bit(HeaderId::kConnection) |
-                           Bit(HeaderId::kKeepAlive) | Bit(HeaderId::kProxyConnection) |
-                           Bit(HeaderId::kUpgrade) | Bit(HeaderId::kTe) | Bit(HeaderId::kExpect);
+constexpr uint64_t kOurs =
+    BitOf(HeaderId::kHost) | BitOf(HeaderId::kContentLength) | BitOf(HeaderId::kTransferEncoding) |
+    BitOf(HeaderId::kConnection) | BitOf(HeaderId::kKeepAlive) | BitOf(HeaderId::kProxyConnection) |
+    BitOf(HeaderId::kUpgrade) | BitOf(HeaderId::kTe) | BitOf(HeaderId::kExpect);
 
-bool IsOurs(HeaderId id) { return id != HeaderId::kOther && (kOurs & Bit(id)) != 0; }
+bool IsOurs(HeaderId id) { return id != HeaderId::kOther && (kOurs & BitOf(id)) != 0; }
 
 /// Neighbours that stand as we would write them are copied together.
 void AddFields(const HeaderMap& fields, const HeadPatch& patch, Output& out) {

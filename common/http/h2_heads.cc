@@ -381,21 +381,19 @@ void ReadTrailers(const H2Block& block, H2HeadBytes& bytes, Trailers& trailers) 
 
 namespace {
 
-constexpr uint64_t Bit(HeaderId id) { return uint64_t{1} << static_cast<unsigned>(id); }
-
 /// Written from the head itself, or not at all (RFC 9113 section 8.2.2).
-constexpr uint64_t kOurs = Bit(HeaderId::kHost) | Bit(HeaderId::kContentLength) |
-                           Bit(HeaderId::kTransferEncoding) | Bit(HeaderId::kConnection) |
-                           Bit(HeaderId::kKeepAlive) | Bit(HeaderId::kProxyConnection) |
-                           Bit(HeaderId::kUpgrade) | Bit(HeaderId::kTe) | Bit(HeaderId::kExpect) |
-                           Bit(HeaderId::kHttp2Settings);
+constexpr uint64_t kOurs = BitOf(HeaderId::kHost) | BitOf(HeaderId::kContentLength) |
+                           BitOf(HeaderId::kTransferEncoding) | BitOf(HeaderId::kConnection) |
+                           BitOf(HeaderId::kKeepAlive) | BitOf(HeaderId::kProxyConnection) |
+                           BitOf(HeaderId::kUpgrade) | BitOf(HeaderId::kTe) |
+                           BitOf(HeaderId::kExpect) | BitOf(HeaderId::kHttp2Settings);
 /// Different each time: not worth a place in the peer's table.
-constexpr uint64_t kEachAnew = Bit(HeaderId::kXRequestId) | Bit(HeaderId::kTraceparent) |
-                               Bit(HeaderId::kTracestate) | Bit(HeaderId::kGrpcTimeout) |
-                               Bit(HeaderId::kServerTiming) | Bit(HeaderId::kXRequestTimeout);
+constexpr uint64_t kEachAnew = BitOf(HeaderId::kXRequestId) | BitOf(HeaderId::kTraceparent) |
+                               BitOf(HeaderId::kTracestate) | BitOf(HeaderId::kGrpcTimeout) |
+                               BitOf(HeaderId::kServerTiming) | BitOf(HeaderId::kXRequestTimeout);
 
 constexpr bool In(uint64_t set, HeaderId id) {
-  return id != HeaderId::kOther && (set & Bit(id)) != 0;
+  return id != HeaderId::kOther && (set & BitOf(id)) != 0;
 }
 
 void AddField(std::string_view name, std::string_view value, HeaderId id, H2FieldList& list) {

@@ -72,6 +72,9 @@ enum class HeaderId : uint8_t {
 };
 static_assert(static_cast<int>(HeaderId::kOther) < 64, "HeaderMap keeps one bit per id");
 
+/// A set of known names holds one bit for each.
+constexpr uint64_t BitOf(HeaderId id) { return uint64_t{1} << static_cast<unsigned>(id); }
+
 /// The id of a name in any case; kOther where it is not one of ours.
 [[nodiscard]] HeaderId IdOf(std::string_view name);
 namespace internal {
@@ -127,7 +130,7 @@ class HeaderMap {
                        .name_size = static_cast<uint16_t>(name.size()),
                        .id = id,
                        .plain = plain});
-    if (id != HeaderId::kOther) known_ |= uint64_t{1} << static_cast<unsigned>(id);
+    if (id != HeaderId::kOther) known_ |= BitOf(id);
   }
 
   [[nodiscard]] size_t size() const { return fields_.size(); }
@@ -152,7 +155,7 @@ class HeaderMap {
     return {base_ + begin, last.value + last.value_size + 2 - begin};
   }
 
-  [[nodiscard]] bool has(HeaderId id) const { return (known_ >> static_cast<unsigned>(id)) & 1; }
+  [[nodiscard]] bool has(HeaderId id) const { return (known_ & BitOf(id)) != 0; }
   /// The first value of a known field.
   [[nodiscard]] std::optional<std::string_view> Find(HeaderId id) const;
   /// The first value of any field, by name.

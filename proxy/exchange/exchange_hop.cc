@@ -93,10 +93,12 @@ Step Exchange::SendHopRequest() {
   const RemainingTime remaining = deadlines_.Remaining(context_.shard.now());
   http::HeadPatch patch;
   if (hopped_) {
-    PatchHopped(head, remaining, values_, patch);
+    PatchHopped(head, context_.options.forward, remaining, values_, patch);
   } else {
-    PatchRequest(head, downstream_->peer(), context_.options.forward, request_id_, remaining,
-                 values_, patch);
+    // The home's log wants the client and the id, whatever the pod is to see.
+    ForwardPolicy all = context_.options.forward;
+    all.adds = BitsOf(kForwardFields);
+    PatchRequest(head, downstream_->peer(), all, request_id_, remaining, values_, patch);
     patch.Add(kHopField, "1");
   }
   return upstream_.stream().TrySendHead(head, patch, first_.data, first_.end);

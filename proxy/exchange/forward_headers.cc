@@ -13,34 +13,34 @@
 namespace rouse::proxy {
 namespace {
 
+using http::BitOf;
 using http::HeaderId;
 using http::HeaderMap;
 using http::HeadPatch;
 
-constexpr uint64_t Bit(HeaderId id) { return uint64_t{1} << static_cast<unsigned>(id); }
-
 /// Never passed on in either direction: hop-by-hop (RFC 9110 section 7.6.1), or written by the
 /// codec.
-constexpr uint64_t kHopByHop = Bit(HeaderId::kConnection) | Bit(HeaderId::kKeepAlive) |
-                               Bit(HeaderId::kProxyConnection) | Bit(HeaderId::kTe) |
-                               Bit(HeaderId::kUpgrade) | Bit(HeaderId::kProxyAuthorization) |
-                               Bit(HeaderId::kHttp2Settings) | Bit(HeaderId::kTransferEncoding);
+constexpr uint64_t kHopByHop = BitOf(HeaderId::kConnection) | BitOf(HeaderId::kKeepAlive) |
+                               BitOf(HeaderId::kProxyConnection) | BitOf(HeaderId::kTe) |
+                               BitOf(HeaderId::kUpgrade) | BitOf(HeaderId::kProxyAuthorization) |
+                               BitOf(HeaderId::kHttp2Settings) | BitOf(HeaderId::kTransferEncoding);
 
 /// Request only. `Proxy` is httpoxy (N12); Expect is ours to answer, once a slot is granted (X01).
 constexpr uint64_t kRequestDrop =
-    kHopByHop | Bit(HeaderId::kContentLength) | Bit(HeaderId::kHost) | Bit(HeaderId::kExpect) |
-    Bit(HeaderId::kProxy) | Bit(HeaderId::kForwarded) | Bit(HeaderId::kXForwardedFor) |
-    Bit(HeaderId::kXForwardedProto) | Bit(HeaderId::kXForwardedHost) |
-    Bit(HeaderId::kXForwardedPort) | Bit(HeaderId::kXForwardedClientCert) |
-    Bit(HeaderId::kXEnvoyTimeout) | Bit(HeaderId::kXRequestId) | Bit(HeaderId::kVia) |
-    Bit(HeaderId::kGrpcTimeout) | Bit(HeaderId::kXRequestTimeout);
+    kHopByHop | BitOf(HeaderId::kContentLength) | BitOf(HeaderId::kHost) |
+    BitOf(HeaderId::kExpect) | BitOf(HeaderId::kProxy) | BitOf(HeaderId::kForwarded) |
+    BitOf(HeaderId::kXForwardedFor) | BitOf(HeaderId::kXForwardedProto) |
+    BitOf(HeaderId::kXForwardedHost) | BitOf(HeaderId::kXForwardedPort) |
+    BitOf(HeaderId::kXForwardedClientCert) | BitOf(HeaderId::kXEnvoyTimeout) |
+    BitOf(HeaderId::kXRequestId) | BitOf(HeaderId::kVia) | BitOf(HeaderId::kGrpcTimeout) |
+    BitOf(HeaderId::kXRequestTimeout);
 
 /// Request, from an untrusted peer (K05).
 constexpr uint64_t kUntrustedDrop =
-    Bit(HeaderId::kXRealIp) | Bit(HeaderId::kXOriginalUrl) | Bit(HeaderId::kXRewriteUrl);
+    BitOf(HeaderId::kXRealIp) | BitOf(HeaderId::kXOriginalUrl) | BitOf(HeaderId::kXRewriteUrl);
 
-constexpr uint64_t kResponseDrop = kHopByHop | Bit(HeaderId::kProxyAuthenticate) |
-                                   Bit(HeaderId::kXRequestId) | Bit(HeaderId::kVia);
+constexpr uint64_t kResponseDrop = kHopByHop | BitOf(HeaderId::kProxyAuthenticate) |
+                                   BitOf(HeaderId::kXRequestId) | BitOf(HeaderId::kVia);
 
 constexpr char ToLower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
@@ -118,7 +118,7 @@ bool ImitatesSecurityField(std::string_view name) {
   for (size_t i = 0; i < name.size(); ++i) dashed[i] = name[i] == '_' ? '-' : ToLower(name[i]);
   const std::string_view text(dashed, name.size());
   const HeaderId id = http::IdOf(text);
-  if (id != HeaderId::kOther) return (kRequestDrop | kUntrustedDrop) & Bit(id);
+  if (id != HeaderId::kOther) return (kRequestDrop | kUntrustedDrop) & BitOf(id);
   return text.starts_with("x-rouse-") || text.starts_with("x-envoy-");
 }
 
@@ -242,7 +242,7 @@ void DropRequestFields(const HeaderMap& fields, const ForwardPolicy& policy, Hea
   for (size_t i = 0; i < fields.size(); ++i) {
     const HeaderId id = fields.id(i);
     if (id != HeaderId::kOther) {
-      if (drop & Bit(id)) patch.Drop(i);
+      if (drop & BitOf(id)) patch.Drop(i);
       continue;
     }
     const std::string_view name = fields.name(i);
@@ -272,15 +272,18 @@ void AddForwardingFields(const http::RequestHead& head, const http::PeerInfo& pe
                          const ForwardPolicy& policy, ValueStore& values, HeadPatch& patch) {
   const HeaderMap& fields = head.fields;
   const bool trusted = policy.trusted_hops > 0;
-  const std::string_view element = ForwardedElement(head, peer.address, values);
-  patch.Add(HeaderId::kXForwardedFor,
-            trusted ? ForwardedForOf(fields, peer.address, values) : peer.address);
-  patch.Add(HeaderId::kXForwardedProto,
-            TrustedOr(fields, HeaderId::kXForwardedProto, trusted, head.scheme));
-  patch.Add(HeaderId::kXForwardedHost,
-            TrustedOr(fields, HeaderId::kXForwardedHost, trusted, head.authority));
-  patch.Add(HeaderId::kXForwardedPort, TrustedOr(fields, HeaderId::kXForwardedPort, trusted,
-                                                 Decimal(peer.local_port, values)));
+  if (policy.Adds(HeaderId::kXForwardedFor))
+    patch.Add(HeaderId::kXForwardedFor,
+              trusted ? ForwardedForOf(fields, peer.address, values) : peer.address);
+  if (policy.Adds(HeaderId::kXForwardedProto))
+    patch.Add(HeaderId::kXForwardedProto,
+              TrustedOr(fields, HeaderId::kXForwardedProto, trusted, head.scheme));
+  if (policy.Adds(HeaderId::kXForwardedHost))
+    patch.Add(HeaderId::kXForwardedHost,
+              TrustedOr(fields, HeaderId::kXForwardedHost, trusted, head.authority));
+  if (policy.Adds(HeaderId::kXForwardedPort))
+    patch.Add(HeaderId::kXForwardedPort, TrustedOr(fields, HeaderId::kXForwardedPort, trusted,
+                                                   Decimal(peer.local_port, values)));
   // Who the client is by its certificate: what it says itself counts for nothing (TLS has said it).
   const std::string_view certificate = peer.tls_peer != nullptr
                                            ? std::string_view(peer.tls_peer->client_certificate)
@@ -290,8 +293,11 @@ void AddForwardingFields(const http::RequestHead& head, const http::PeerInfo& pe
               Appended(fields, HeaderId::kXForwardedClientCert, certificate, values));
   else if (!certificate.empty())
     patch.Add(HeaderId::kXForwardedClientCert, certificate);
-  patch.Add(HeaderId::kForwarded,
-            trusted ? Appended(fields, HeaderId::kForwarded, element, values) : element);
+  if (policy.Adds(HeaderId::kForwarded)) {
+    const std::string_view element = ForwardedElement(head, peer.address, values);
+    patch.Add(HeaderId::kForwarded,
+              trusted ? Appended(fields, HeaderId::kForwarded, element, values) : element);
+  }
 }
 
 std::string_view OurVia(http::Version version, std::string_view via, ValueStore& values) {
@@ -301,6 +307,17 @@ std::string_view OurVia(http::Version version, std::string_view via, ValueStore&
   char* const room = values.Take(received.size() + via.size());
   ShortCopy(ShortCopy(room, received), via);
   return {room, received.size() + via.size()};
+}
+
+/// What either direction is told: the way the message took, and the exchange's id.
+void AddViaAndId(const HeaderMap& fields, http::Version version, const ForwardPolicy& policy,
+                 std::string_view request_id, ValueStore& values, HeadPatch& patch) {
+  if (policy.Adds(HeaderId::kVia)) {
+    const std::string_view via = OurVia(version, policy.via, values);
+    patch.Add(HeaderId::kVia,
+              fields.has(HeaderId::kVia) ? Appended(fields, HeaderId::kVia, via, values) : via);
+  }
+  if (policy.Adds(HeaderId::kXRequestId)) patch.Add(HeaderId::kXRequestId, request_id);
 }
 
 }  // namespace
@@ -396,10 +413,7 @@ void PatchRequest(const http::RequestHead& head, const http::PeerInfo& peer,
   const HeaderMap& fields = head.fields;
   DropRequestFields(fields, policy, patch);
   AddForwardingFields(head, peer, policy, values, patch);
-  const std::string_view via = OurVia(head.version, policy.via, values);
-  patch.Add(HeaderId::kVia,
-            fields.has(HeaderId::kVia) ? Appended(fields, HeaderId::kVia, via, values) : via);
-  patch.Add(HeaderId::kXRequestId, request_id);
+  AddViaAndId(fields, head.version, policy, request_id, values, patch);
   if (remaining.grpc > Duration::zero())
     patch.Add(HeaderId::kGrpcTimeout, GrpcTimeoutText(remaining.grpc, values));
   if (remaining.request > Duration::zero()) {
@@ -419,15 +433,12 @@ void PatchResponse(const http::ResponseHead& head, const ForwardPolicy& policy,
   const HeaderMap& fields = head.fields;
   for (size_t i = 0; i < fields.size(); ++i) {
     const HeaderId id = fields.id(i);
-    const bool drop = id != HeaderId::kOther ? (kResponseDrop & Bit(id)) != 0
+    const bool drop = id != HeaderId::kOther ? (kResponseDrop & BitOf(id)) != 0
                                              : StartsWithIgnoreCase(fields.name(i), "x-rouse-");
     if (drop) patch.Drop(i);
   }
   if (fields.has(HeaderId::kConnection)) DropNominated(fields, patch);
-  const std::string_view via = OurVia(head.version, policy.via, values);
-  patch.Add(HeaderId::kVia,
-            fields.has(HeaderId::kVia) ? Appended(fields, HeaderId::kVia, via, values) : via);
-  patch.Add(HeaderId::kXRequestId, request_id);
+  AddViaAndId(fields, head.version, policy, request_id, values, patch);
 }
 
 std::string_view GrpcTimeoutText(Duration timeout, ValueStore& values) {

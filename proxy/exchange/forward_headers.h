@@ -10,6 +10,7 @@
 
 #include <array>
 #include <forward_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,12 +28,29 @@ namespace rouse::proxy {
 /// `X_Foo` as `X-Foo`.
 enum class Underscores : uint8_t { kDrop, kPass, kReject };
 
+/// The fields by which a hop says where a message came from.
+inline constexpr std::array<http::HeaderId, 7> kForwardFields = {
+    http::HeaderId::kXForwardedFor,  http::HeaderId::kXForwardedProto,
+    http::HeaderId::kXForwardedHost, http::HeaderId::kXForwardedPort,
+    http::HeaderId::kForwarded,      http::HeaderId::kVia,
+    http::HeaderId::kXRequestId};
+constexpr uint64_t BitsOf(std::span<const http::HeaderId> ids) {
+  uint64_t bits = 0;
+  for (const http::HeaderId id : ids) bits |= http::BitOf(id);
+  return bits;
+}
+
 struct ForwardPolicy {
   /// Proxies in front of us whose forwarding fields are believed; 0: none is, all are replaced.
   uint32_t trusted_hops = 0;
   Underscores underscores = Underscores::kDrop;
   /// Our name in Via; a request that carries it twice has looped (RFC 9110 section 7.6.3).
   std::string via = "rouse";
+  /// Of kForwardFields, a bit for each that goes out: as ours, or a believed peer's with it. The
+  /// others are removed, whoever sent them. Without Via no loop is found.
+  uint64_t adds = BitsOf(kForwardFields);
+
+  [[nodiscard]] bool Adds(http::HeaderId id) const { return (adds & http::BitOf(id)) != 0; }
 };
 
 /// Bytes of values built for one exchange. Views stay valid until Clear. The first few are its own,

@@ -50,13 +50,15 @@ const ForwardPolicy& HoppedPolicy() {
   return policy;
 }
 
-void PatchHopped(const http::RequestHead& head, const RemainingTime& remaining, ValueStore& values,
-                 http::HeadPatch& patch) {
+void PatchHopped(const http::RequestHead& head, const ForwardPolicy& policy,
+                 const RemainingTime& remaining, ValueStore& values, http::HeadPatch& patch) {
   const http::HeaderMap& fields = head.fields;
+  const uint64_t unwanted = BitsOf(kForwardFields) & ~policy.adds;
   for (size_t i = 0; i < fields.size(); ++i) {
     const HeaderId id = fields.id(i);
     const bool mark = id == HeaderId::kOther && http::EqualsIgnoreCase(fields.name(i), kHopField);
-    if (mark || IsHopByHop(id) || IsReplaced(id)) patch.Drop(i);
+    if (mark || IsHopByHop(id) || IsReplaced(id) || (unwanted & http::BitOf(id)) != 0)
+      patch.Drop(i);
   }
   if (remaining.grpc > Duration::zero())
     patch.Add(HeaderId::kGrpcTimeout, GrpcTimeoutText(remaining.grpc, values));

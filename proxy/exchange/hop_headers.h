@@ -17,9 +17,10 @@ inline constexpr std::string_view kHopField = "x-rouse-hop";
 /// What a marked request says of its client is believed.
 [[nodiscard]] const ForwardPolicy& HoppedPolicy();
 
-/// Of a request that has hopped, on its way to the pod: as PatchRequest.
-void PatchHopped(const http::RequestHead& head, const RemainingTime& remaining, ValueStore& values,
-                 http::HeadPatch& patch);
+/// Of a request that has hopped, on its way to the pod: as PatchRequest. It carries all of
+/// kForwardFields, of which the pod sees what the policy adds.
+void PatchHopped(const http::RequestHead& head, const ForwardPolicy& policy,
+                 const RemainingTime& remaining, ValueStore& values, http::HeadPatch& patch);
 /// Of what the home has answered, on its way to the client: as PatchResponse.
 void PatchHopped(const http::ResponseHead& head, http::HeadPatch& patch);
 

@@ -87,6 +87,24 @@ TEST_CASE("connections are taken with their first bytes unless told otherwise") 
   CHECK_FALSE(Read(kFile, {"--no-defer-accept"}).config.sockets.defer_accept);
 }
 
+TEST_CASE(
+    "the fields that are added are those listed, and a misspelt one is named with its nearest") {
+  const auto adds = [](const Outcome& outcome, http::HeaderId id) {
+    return outcome.config.data_plane.exchange.forward.Adds(id);
+  };
+  const Outcome plain = Read(kFile);
+  for (const http::HeaderId id : kForwardFields) CHECK(adds(plain, id));
+  const Outcome two = Read(kFile, {"--forward-fields=x-forwarded-for, via"});
+  REQUIRE(two.parsed.run);
+  for (const http::HeaderId id : kForwardFields)
+    CHECK(adds(two, id) == (id == http::HeaderId::kXForwardedFor || id == http::HeaderId::kVia));
+  const Outcome none = Read(kFile, {"--forward-fields="});
+  for (const http::HeaderId id : kForwardFields) CHECK_FALSE(adds(none, id));
+  const Outcome wrong = Read(kFile, {"--forward-fields=x-forwaded-for"});
+  CHECK_FALSE(wrong.parsed.run);
+  CHECK_THAT(wrong.parsed.err, Catch::Matchers::Contains("did you mean x-forwarded-for?"));
+}
+
 TEST_CASE("a mistake in the file is named with its line and the nearest known key") {
   const auto error = [](const std::string& text) {
     const Outcome read = Read(text);

@@ -212,6 +212,27 @@ TEST_CASE("responses lose what belongs to the hop, and what only we may say") {
   CHECK(FieldOf(sent, "x-mine") == "1");
 }
 
+TEST_CASE("a field that we do not add ends here, whoever sent it") {
+  ForwardPolicy policy{.adds = http::BitOf(http::HeaderId::kXForwardedFor)};
+  const ParsedRequest request(
+      "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: theirs\r\n"
+      "X-Forwarded-Port: 1\r\nForwarded: for=6.6.6.6\r\nVia: 1.0 other\r\nX-Request-Id: mine\r\n");
+  for (const uint32_t hops : {0, 1}) {
+    policy.trusted_hops = hops;
+    const std::string sent = Forwarded(request, policy);
+    CHECK(FieldOf(sent, "x-forwarded-for") == (hops == 0 ? "192.0.2.7" : "6.6.6.6, 192.0.2.7"));
+    for (const http::HeaderId id : kForwardFields)
+      if (id != http::HeaderId::kXForwardedFor) CHECK(FieldOf(sent, http::NameOf(id)).empty());
+  }
+  const ParsedResponse response("Via: 1.1 pod\r\nX-Request-Id: theirs\r\n");
+  ValueStore values;
+  http::HeadPatch patch;
+  PatchResponse(response.head, policy, "id-1", values, patch);
+  const std::string answered = Written(response.head, patch);
+  CHECK(FieldOf(answered, "via").empty());
+  CHECK(FieldOf(answered, "x-request-id").empty());
+}
+
 TEST_CASE("a value store keeps what it gave out, also beyond its inline room") {
   ValueStore values;
   std::vector<std::string_view> views;

@@ -16,8 +16,8 @@ TEST_CASE("what another proxy has forwarded goes on as it is, but for its mark a
       "Connection: keep-alive\r\nX-Request-Timeout: 5s\r\nX-Envoy-Internal: true\r\n");
   ValueStore values;
   http::HeadPatch patch;
-  PatchHopped(request.head, {.grpc = {}, .request = std::chrono::seconds(2), .envoy = {}}, values,
-              patch);
+  PatchHopped(request.head, {}, {.grpc = {}, .request = std::chrono::seconds(2), .envoy = {}},
+              values, patch);
   const std::string sent = Written(request.head, patch);
   for (const auto& [name, value] : {std::pair{"x-rouse-hop", ""},
                                     {"x-forwarded-for", "6.6.6.6"},
@@ -28,6 +28,14 @@ TEST_CASE("what another proxy has forwarded goes on as it is, but for its mark a
                                     {"host", "fn.example"}})
     CHECK(FieldOf(sent, name) == value);
   CHECK(HoppedPolicy().trusted_hops == 1);
+
+  // The home is told all, and the pod what the policy adds.
+  http::HeadPatch few;
+  PatchHopped(request.head, {.adds = http::BitOf(http::HeaderId::kVia)}, {}, values, few);
+  const std::string told = Written(request.head, few);
+  CHECK(FieldOf(told, "via") == "1.1 rouse");
+  CHECK(FieldOf(told, "x-forwarded-for").empty());
+  CHECK(FieldOf(told, "x-request-id").empty());
 }
 
 TEST_CASE("what the home has answered goes on as it is") {
