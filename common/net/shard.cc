@@ -38,6 +38,7 @@ Shard::Shard(uint32_t id, const Clock& clock, uint64_t seed, ShardLimits limits)
       wake_up_(std::make_unique<WakeUp>()) {
   ready_.reserve(kReadyReserved);
   running_.reserve(kReadyPerTurn);
+  batch_.reserve(kBatchMost);
 }
 
 Shard::~Shard() = default;
@@ -59,15 +60,22 @@ bool Shard::Turn(Duration wait) {
   Wait(wait);
   inbox_->Beat(now_);
   const uint64_t fired = timers_.fired();
-  batching_ = pressed_ && InCrowd() && poller_->pending() <= kBatchMost;
-  events_ = poller_->Dispatch(now_);
-  batching_ = false;
+  Dispatch();
   const size_t messages = inbox_->Run();
   const bool more = timers_.Advance(now_, kTimersPerTurn);
   const bool ran = RunReady();
   const bool ends = turn_ends_ != nullptr;
   if (ends) RunTurnEnds();
   return events_ > 0 || messages > 0 || more || timers_.fired() != fired || ran || ends;
+}
+
+/// The events, and then what waits behind them.
+void Shard::Dispatch() {
+  batching_ = pressed_ && InCrowd() && poller_->pending() <= kBatchMost;
+  events_ = poller_->Dispatch(now_);
+  batching_ = false;
+  for (const std::coroutine_handle<> coroutine : batch_) coroutine.resume();
+  batch_.clear();
 }
 
 /// Waits for events, at most until the next timer; not at all where something is to be done

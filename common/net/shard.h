@@ -66,7 +66,8 @@ class Shard {
   static constexpr int kSlackPercent = 30;
   static constexpr size_t kGatherBelow = 32;
   static constexpr Duration kGatherFor = std::chrono::microseconds(100);
-  /// More events than this in one turn, and what they brought would leave the cache in a batch.
+  /// More events than this in one turn, or more that wait behind them, and what was received would
+  /// leave the cache.
   static constexpr size_t kBatchMost = 64;
   using Message = absl::AnyInvocable<void()>;
 
@@ -104,20 +105,23 @@ class Shard {
   /// waits.
   [[nodiscard]] TurnAwaiter NextTurn() { return TurnAwaiter(*this); }
 
-  class BatchAwaiter {
+  class EventsAwaiter {
    public:
-    explicit BatchAwaiter(Shard& shard) : shard_(shard) {}
-    bool await_ready() const noexcept { return !shard_.batching_; }
-    void await_suspend(std::coroutine_handle<> waiter) { shard_.Ready(waiter); }
+    explicit EventsAwaiter(Shard& shard) : shard_(shard) {}
+    bool await_ready() const noexcept {
+      return !shard_.batching_ || shard_.batch_.size() >= kBatchMost;
+    }
+    void await_suspend(std::coroutine_handle<> waiter) { shard_.batch_.push_back(waiter); }
     void await_resume() const noexcept {}
 
    private:
     Shard& shard_;
   };
-  /// `co_await shard.Batch();` between receiving and sending: on a shard that is pressed, the
-  /// turn's other events are received first, so that either runs with its code in the cache
-  /// (README, Decisions of 2026-11-26). Elsewhere it is no wait.
-  [[nodiscard]] BatchAwaiter Batch() { return BatchAwaiter(*this); }
+  /// `co_await shard.AfterEvents();` between receiving and sending: on a shard that is pressed,
+  /// what the turn's other events bring is received first, so that either runs with its code in
+  /// the cache (README, Decisions of 2026-11-26). Elsewhere it is no wait. Nothing but those
+  /// events comes between: no message, no timer.
+  [[nodiscard]] EventsAwaiter AfterEvents() { return EventsAwaiter(*this); }
 
   /// Runs `message` on this shard's thread at a later turn, in order of posting per sender. Any
   /// thread.
@@ -150,6 +154,7 @@ class Shard {
   [[nodiscard]] bool InCrowd() const;
   [[nodiscard]] bool ShouldGather() const;
   void CountSleep(Duration slept);
+  void Dispatch();
   bool RunReady();
   void RunTurnEnds();
 
@@ -166,8 +171,9 @@ class Shard {
   std::unique_ptr<Poller> poller_;
   size_t events_ = 0;  ///< of the last turn
   TimePoint counted_from_{};
-  Duration slept_{};       ///< since then, in a crowd
-  bool pressed_ = false;   ///< little of it, when that was last looked at
+  Duration slept_{};      ///< since then, in a crowd
+  bool pressed_ = false;  ///< little of it, when that was last looked at
+  std::vector<std::coroutine_handle<>> batch_;
   bool batching_ = false;  ///< events are being told, few enough for a batch
   std::unique_ptr<Inbox> inbox_;
   std::unique_ptr<WakeUp> wake_up_;

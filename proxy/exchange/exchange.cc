@@ -35,7 +35,7 @@ void Exchange::StartRefused(http::ServerStream& downstream, const Error& error) 
 /// and errors in error_ rather than by value.
 net::Detached Exchange::Run() {
   const Ending ending{*this};
-  co_await context_.shard.Batch();
+  co_await context_.shard.AfterEvents();  // the client may have left since
   if (AnswersItself()) co_return co_await AnswerOptions();
   error_ = Route();
   // Its home may move while it waits, to another proxy or to this one.

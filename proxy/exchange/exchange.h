@@ -66,7 +66,7 @@ class Exchange {
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
-  /// A request; runs at once up to its first wait.
+  /// A request; runs up to its first wait, at once or behind the turn's other events.
   void Start(http::ServerStream& downstream);
   /// One that another proxy has forwarded to us, as its home.
   void StartHopped(http::ServerStream& downstream);

@@ -172,10 +172,10 @@ struct Crowd {
       ++told;
       if (notes_to != nullptr) Tell(*shard, *notes_to);
     }
-    /// Notes that it was told, and then what comes behind Batch().
+    /// Notes that it was told, and then what comes behind AfterEvents().
     Detached Tell(Shard& on, std::string& notes) {
       notes += '(';
-      co_await on.Batch();
+      co_await on.AfterEvents();
       notes += ')';
     }
     int told = 0;
