@@ -187,8 +187,11 @@ void App::Abort() {
   });
 }
 
+/// A drain has ended what there was; where there was none, this does, in each shard's last turn.
 void App::Stop() {
-  if (std::exchange(started_, false)) shards_.Stop();
+  if (!std::exchange(started_, false)) return;
+  Abort();
+  shards_.Stop();
 }
 
 namespace {

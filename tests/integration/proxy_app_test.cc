@@ -64,6 +64,25 @@ struct AppRig {
   std::vector<std::unique_ptr<WireClient>> clients;
 };
 
+TEST_CASE("a program that is stopped at once answers those that are parked") {
+  AppRig rig;
+  rig.view.workloads.front().endpoints.clear();
+  rig.Publish();
+  WireClient& client = rig.Connect();
+  client.Send(Get());
+  const auto parked = [&] {
+    std::optional<Sample> sample;
+    rig.app->GatherSample([&](Sample taken) { sample = std::move(taken); });
+    REQUIRE(rig.RunUntil([&] { return sample.has_value(); }));
+    return Has(MetricsText(*sample), R"(rouse_proxy_parked_requests{workload="ns/fn"} 1)");
+  };
+  REQUIRE(rig.RunUntil(parked));
+  rig.app->Stop();
+  rig.app.reset();
+  REQUIRE(rig.RunUntil([&] { return client.responses() == 1; }));
+  CHECK(Has(client.received(), "HTTP/1.1 503"));
+}
+
 TEST_CASE("two shards serve one address, and their numbers are summed") {
   AppRig rig;
   rig.Publish();
