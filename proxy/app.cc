@@ -187,7 +187,7 @@ void App::Abort() {
   });
 }
 
-/// A drain has ended what there was; where there was none, this does, in each shard's last turn.
+/// A drain has ended what there was; where there was none, this does, in each shard's last turns.
 void App::Stop() {
   if (!std::exchange(started_, false)) return;
   Abort();

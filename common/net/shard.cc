@@ -48,6 +48,7 @@ void Shard::Run() {
   // Of this thread's sleeps; without it the kernel adds 50 us to kGatherFor.
   (void)prctl(PR_SET_TIMERSLACK, kTimerSlackNs);
   while (!stopped_) Turn(kSleepMost);
+  for (int left = kLastTurnsMost; left > 0 && !ready_.empty(); --left) Turn(Duration::zero());
 }
 
 void Shard::Stop() {

@@ -3,7 +3,8 @@
 //            inbox, buffers, randomness.
 // Owner:     ShardSet (threads) or tests/support/net/sim_shards (one thread, simulated time).
 // Shard:     itself. Post alone may be called from any thread.
-// Limits:    ShardLimits; at most kReadyPerTurn coroutines and kTimersPerTurn timers a turn.
+// Limits:    ShardLimits; at most kReadyPerTurn coroutines and kTimersPerTurn timers a turn,
+//            kBatchMost behind its events; kLastTurnsMost turns after Stop.
 // Invariant: now() does not change within a turn. Nothing resumes inline: Ready appends to the list
 //            that the loop runs.
 
@@ -59,6 +60,8 @@ class Shard {
  public:
   static constexpr size_t kReadyPerTurn = 256;
   static constexpr size_t kTimersPerTurn = 1024;
+  /// Enough for 262 144 coroutines; some go round until they are destroyed.
+  static constexpr int kLastTurnsMost = 1024;
   /// Where kCrowd connections are at work, the shard has slept for at most kSlackPercent of a
   /// Poller::kWindow, and yet a turn finds fewer than kGatherBelow of them, the next turn waits
   /// kGatherFor for more (README, Decisions of 2026-11-26).
@@ -130,7 +133,8 @@ class Shard {
   /// One turn: events (waiting at most `wait`), inbox, timers, ready list. False where there was
   /// nothing.
   bool Turn(Duration wait);
-  /// Turns until Stop. The calling thread becomes the shard's.
+  /// Turns until Stop, and then, kLastTurnsMost at most, while coroutines are ready. The calling
+  /// thread becomes the shard's.
   void Run();
   void Stop();  ///< any thread
   /// Accepted connections that live here, and those on their way; any thread.
@@ -171,10 +175,10 @@ class Shard {
   std::unique_ptr<Poller> poller_;
   size_t events_ = 0;  ///< of the last turn
   TimePoint counted_from_{};
-  Duration slept_{};      ///< since then, in a crowd
-  bool pressed_ = false;  ///< little of it, when that was last looked at
-  std::vector<std::coroutine_handle<>> batch_;
-  bool batching_ = false;  ///< events are being told, few enough for a batch
+  Duration slept_{};                            ///< since then, in a crowd
+  bool pressed_ = false;                        ///< little of it, when that was last looked at
+  std::vector<std::coroutine_handle<>> batch_;  ///< wait behind the events
+  bool batching_ = false;                       ///< events are being told, few enough for a batch
   std::unique_ptr<Inbox> inbox_;
   std::unique_ptr<WakeUp> wake_up_;
   TurnEnd* turn_ends_ = nullptr;

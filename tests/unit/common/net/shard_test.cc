@@ -163,6 +163,28 @@ TEST_CASE("the end of a turn runs once for all that the turn has brought") {
   CHECK(again.runs == 2);
 }
 
+TEST_CASE("a shard that stops goes on with all that is ready, but not with what never ends") {
+  SteadyClock clock;
+  Shard shard(0, clock, 1, {});
+  constexpr size_t kReady = 3 * Shard::kReadyPerTurn;
+  size_t done = 0;
+  const auto once = [&]() -> Detached {
+    co_await shard.NextTurn();
+    ++done;
+  };
+  for (size_t i = 0; i < kReady; ++i) once();
+  bool over = false;
+  const auto on_and_on = [&]() -> Detached {
+    while (!over) co_await shard.NextTurn();
+  };
+  on_and_on();
+  shard.Stop();
+  shard.Run();
+  CHECK(done == kReady);
+  over = true;
+  shard.Turn(Duration::zero());
+}
+
 /// A shard with more than kBatchMost sockets, each of which may be sent something.
 struct Crowd {
   static constexpr size_t kSockets = Shard::kBatchMost + 1;
