@@ -118,17 +118,14 @@ void AddForwardFields(app::Options& options, ForwardPolicy& forward) {
   row.bounds = absl::StrJoin(names, ", ");
   row.help =
       "Fields that say where a message came from: these are added, the others removed. Without via "
-      "no "
-      "loop of requests is found.";
+      "no loop of requests is found.";
   row.list = true;
   row.set = [&forward, names](std::string_view text) -> absl::Status {
     forward.adds = 0;
     for (const std::string& name : app::ParseList(text)) {
       if (std::find(names.begin(), names.end(), name) == names.end()) {
-        const std::string near = app::Nearest(name, names);
-        return absl::InvalidArgumentError(absl::StrCat("\"", name, "\" is no forwarding field",
-                                                       near.empty() ? "" : "; did you mean ", near,
-                                                       near.empty() ? "" : "?"));
+        return absl::InvalidArgumentError(
+            absl::StrCat("\"", name, "\" is no forwarding field", app::DidYouMean(name, names)));
       }
       forward.adds |= http::BitOf(http::IdOf(name));
     }

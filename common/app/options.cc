@@ -40,13 +40,6 @@ bool IsServiceLink(std::string_view name, std::string_view value) {
   return absl::EndsWith(View(name), "_PORT") && address;
 }
 
-std::string DidYouMean(std::string_view name, const std::vector<std::string>& known,
-                       std::string_view before = {}) {
-  const std::string nearest = Nearest(name, known);
-  if (nearest.empty()) return {};
-  return absl::StrCat("; did you mean ", View(before), nearest, "?");
-}
-
 }  // namespace
 
 Environment ProcessEnvironment() {

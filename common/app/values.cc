@@ -172,4 +172,12 @@ std::string Nearest(std::string_view name, const std::vector<std::string>& known
   return best;
 }
 
+std::string DidYouMean(std::string_view name, const std::vector<std::string>& known,
+                       std::string_view before) {
+  const std::string nearest = Nearest(name, known);
+  if (nearest.empty()) return {};
+  return absl::StrCat("; did you mean ", absl::string_view(before.data(), before.size()), nearest,
+                      "?");
+}
+
 }  // namespace rouse::app

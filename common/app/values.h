@@ -33,5 +33,9 @@ namespace rouse::app {
 
 /// Of `known`, the one most like `name`; empty where none is near (Levenshtein distance).
 [[nodiscard]] std::string Nearest(std::string_view name, const std::vector<std::string>& known);
+/// What an error about a name ends with: `; did you mean `, `before`, the nearest and `?`; empty
+/// where none is near.
+[[nodiscard]] std::string DidYouMean(std::string_view name, const std::vector<std::string>& known,
+                                     std::string_view before = {});
 
 }  // namespace rouse::app
