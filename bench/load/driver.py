@@ -131,6 +131,8 @@ def main(arguments=None):
         return print_list() or 0
     if not {options.cpu_proxy, options.cpu_load} <= os.sched_getaffinity(0):
         raise SystemExit("needs two CPUs: one for the proxy, one for the load")
+    if options.history:
+        report.check_history(options.history)
     outcomes, failed = {}, []
     with contextlib.ExitStack() as stack:
         options.scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rouse-bench-")))

@@ -79,6 +79,15 @@ def write_json(path, results):
     path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
+def check_history(path):
+    """Rows under other columns than theirs would tell untruths: refused before anything is measured."""
+    if not path.exists():
+        return
+    with open(path, newline="", encoding="utf-8") as file:
+        if tuple(next(csv.reader(file), ())) != HISTORY:
+            raise SystemExit(f"{path}: its columns are not {','.join(HISTORY)}")
+
+
 def append_history(path, results, commit):
     fresh = not path.exists()
     today = datetime.date.today().isoformat()

@@ -1,8 +1,11 @@
 """Tests of what the bench computes. ctest runs it: bench_driver."""
 
 import random
+import tempfile
 import unittest
+from pathlib import Path
 
+import report
 import stats
 
 WRK = """Running 1s test @ http://127.0.0.1:1/
@@ -116,6 +119,20 @@ class Parsing(unittest.TestCase):
     def test_quantile(self):
         self.assertEqual(stats.quantile(range(1, 101), 0.5), 51)
         self.assertEqual(stats.quantile([5], 0.99), 5)
+
+
+class History(unittest.TestCase):
+    def test_the_kept_file_has_the_columns_that_are_written_and_another_is_refused(self):
+        report.check_history(Path(__file__).parents[1] / "history.csv")
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "history.csv"
+            report.check_history(path)  # not there yet
+            path.write_text("date,commit\n", encoding="utf-8")
+            with self.assertRaises(SystemExit):
+                report.check_history(path)
+            path.unlink()
+            report.append_history(path, {"noise": {"relay": {"cpu_us": 1}}}, "x")
+            report.check_history(path)
 
 
 if __name__ == "__main__":
