@@ -131,6 +131,8 @@ def main(arguments=None):
         return print_list() or 0
     if not {options.cpu_proxy, options.cpu_load} <= os.sched_getaffinity(0):
         raise SystemExit("needs two CPUs: one for the proxy, one for the load")
+    if options.base and not (options.base / "bin/rouse-proxy").is_file():
+        raise SystemExit(f"--base {options.base}: no bin/rouse-proxy in it; a build directory is wanted")
     if options.history:
         report.check_history(options.history)
     outcomes, failed = {}, []

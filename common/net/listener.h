@@ -17,7 +17,8 @@ namespace rouse::net {
 
 struct ListenOptions {
   int backlog = 4096;
-  /// SO_RCVBUF of accepted connections in bytes; 0 leaves it to the kernel.
+  /// The receive window of accepted connections in bytes, less where net.core.rmem_max is; 0 leaves
+  /// it to the kernel.
   int client_receive_buffer = 512 * 1024;
   /// A connection is handed out with its first bytes (TCP_DEFER_ACCEPT), or after kDeferred without
   /// any: for protocols in which the client speaks first.

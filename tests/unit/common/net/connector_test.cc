@@ -1,7 +1,7 @@
 #include "common/net/connector.h"
 
 #include <catch2/catch.hpp>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>  // netinet/tcp.h has no tcpi_snd_wnd
 #include <sys/socket.h>
 
 #include "common/net/listener.h"
@@ -81,7 +81,32 @@ TEST_CASE("connections inherit the listener's options") {
   CHECK(option(IPPROTO_TCP, TCP_NODELAY) == 1);
   CHECK(option(SOL_SOCKET, SO_KEEPALIVE) == 1);
   CHECK(option(IPPROTO_TCP, TCP_USER_TIMEOUT) == 20'000);
-  CHECK(option(SOL_SOCKET, SO_RCVBUF) == 2 * 32 * 1024);  // the kernel doubles it
+}
+
+TEST_CASE("the window that a client is promised first stays as it is") {
+  const int window = GENERATE(32 * 1024, 512 * 1024);
+  auto listener = Listen(SocketAddress::Loopback(0), {.client_receive_buffer = window});
+  REQUIRE(listener.ok());
+  const SocketAddress address = SocketAddress::OfSocket(listener->get());
+  const Descriptor client(socket(AF_INET, SOCK_STREAM, 0));
+  REQUIRE(connect(client.get(), address.data(), address.size()) == 0);
+  const Descriptor accepted(accept(listener->get(), nullptr, nullptr));
+  REQUIRE(accepted);
+  auto after_exchange = [&] {
+    char message[100] = {};
+    REQUIRE(send(client.get(), message, sizeof message, 0) == sizeof message);
+    REQUIRE(recv(accepted.get(), message, sizeof message, MSG_WAITALL) == sizeof message);
+    REQUIRE(send(accepted.get(), message, 1, 0) == 1);
+    REQUIRE(recv(client.get(), message, 1, 0) == 1);
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    REQUIRE(getsockopt(client.get(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0);
+    return static_cast<int>(info.tcpi_snd_wnd);
+  };
+  const int first = after_exchange();
+  CHECK(first > 0);
+  CHECK(first <= window);
+  for (int i = 0; i < 5; ++i) CHECK(after_exchange() == first);
 }
 
 TEST_CASE("an address that is taken, or not ours, is an error that names it") {
