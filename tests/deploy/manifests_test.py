@@ -89,7 +89,7 @@ class Base(unittest.TestCase):
             for change in yaml.safe_load(patch["patch"]):
                 added.setdefault((patch["target"]["kind"], change["path"].split("/")[-2]), []).append(change["value"])
         (port,) = added["Deployment", "ports"]
-        self.assertIn(f"--listen-tls=0.0.0.0:{port['containerPort']}", added["Deployment", "args"])
+        self.assertIn(f"--listen-tls=[::]:{port['containerPort']}", added["Deployment", "args"])
         self.assertEqual(added["Service", "ports"][0]["targetPort"], port["name"])
         self.assertEqual(added["NetworkPolicy", "ports"], [{"port": port["name"]}])
         (mount,), (volume,) = added["Deployment", "volumeMounts"], added["Deployment", "volumes"]
@@ -97,6 +97,11 @@ class Base(unittest.TestCase):
         self.assertIn("--tls-certificates={0}/tls.crt:{0}/tls.key".format(mount["mountPath"]), added["Deployment", "args"])
         redirect = (ROOT / "deploy/components/https-redirect/kustomization.yaml").read_text()
         self.assertIn(f"--https-redirect={added['Service', 'ports'][0]['port']}", redirect)
+
+    def test_every_listener_takes_both_families(self):
+        for file in sorted((ROOT / "deploy").rglob("*.yaml")):
+            if "samples" not in file.parts and "examples" not in file.parts:
+                self.assertFalse("0.0.0.0" in file.read_text(), file)
 
     def test_pods_are_locked_down(self):
         for name in ("rouse-proxy", "rouse-autoscaler"):
