@@ -12,6 +12,27 @@ from client import Connection
 from cluster import BIN, Cluster, Process, free_port, wait_until
 
 
+class Addresses:
+    """Those of pods and proxies, numbered from 0."""
+
+    def __init__(self, pods="127.0.2.", proxies="127.0.3.", family="IPv4", all_of_them="127.0.0.0/8"):
+        self.pods, self.proxies, self.family, self.all_of_them = pods, proxies, family, all_of_them
+
+    def pod(self, number):
+        return f"{self.pods}{number + 1}"
+
+    def proxy(self, number):
+        return f"{self.proxies}{number + 1}"
+
+
+IPV4 = Addresses()
+IPV6 = Addresses("fd00:2::", "fd00:3::", "IPv6", "fd00::/16")
+
+
+def with_port(address, port):
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 class Call:
     """A request in a pod's hands."""
     left = False  # its proxy went before it was answered
@@ -20,8 +41,8 @@ class Call:
 class Pod:
     """An HTTP server that answers after a while, and knows its requests' connections."""
 
-    def __init__(self, number, limit, work):
-        self.address, self.limit, self.work = f"127.0.2.{number + 1}", limit, work
+    def __init__(self, number, limit, work, addresses=IPV4):
+        self.address, self.limit, self.work = addresses.pod(number), limit, work
         self.uid = f"pod-{number}-{random.randrange(1 << 30)}"
         self.served = self.left_running = 0
         self.running, self.crowds = set(), []  # requests; those that were too many at once
@@ -75,22 +96,24 @@ class Pod:
 
 
 class Proxies:
-    """Use as a context manager; `count` proxies at 127.0.3.1 and up, all on the same ports."""
+    """Use as a context manager; `count` proxies, each at an address, all on the same ports."""
 
-    def __init__(self, count=3, flags=()):
+    def __init__(self, count=3, flags=(), addresses=IPV4):
+        self.addresses = addresses
         self.cluster = Cluster()  # for its API; neither its proxy nor its autoscaler is started
         self.ports = {name: free_port() for name in ("http", "internal", "hand-over", "health")}
         self.processes = [self.process(number, flags) for number in range(count)]
         self.told = {}
 
     def process(self, number, flags):
-        address = f"127.0.3.{number + 1}"
-        at = {name: f"{address}:{port}" for name, port in self.ports.items()}
+        address = self.addresses.proxy(number)
+        at = {name: with_port(address, port) for name, port in self.ports.items()}
         process = Process(f"rouse-proxy-{number}", [
             BIN / "rouse-proxy", "--kubeconfig", self.cluster.kubeconfig, "--listen", at["http"],
-            "--health", at["health"], "--admin", f"{address}:{free_port()}", "--proxy-service", "default/proxies",
-            "--proxy-address", address, "--internal-listen", at["internal"], "--hand-over-listen", at["hand-over"],
-            "--allow-endpoint-cidr", "127.0.0.0/8", "--connections-per-client-max", 0, "--drain-delay", "300ms",
+            "--health", at["health"], "--admin", with_port(address, free_port()),
+            "--proxy-service", "default/proxies", "--proxy-address", address, "--internal-listen", at["internal"],
+            "--hand-over-listen", at["hand-over"], "--allow-endpoint-cidr", self.addresses.all_of_them,
+            "--connections-per-client-max", 0, "--drain-delay", "300ms",
             "--shards", 2, *flags], self.cluster.directory)
         process.address, process.draining, process.kills = address, False, 0
         return process
@@ -122,10 +145,14 @@ class Proxies:
 
     def status(self, process, path):
         try:
-            with urllib.request.urlopen(f"http://{process.address}:{self.ports['health']}{path}", timeout=1) as answer:
+            with self.open_health(process, path, 1) as answer:
                 return answer.status
         except OSError:  # refused ones too
             return 0
+
+    def open_health(self, process, path, seconds):
+        at = with_port(process.address, self.ports["health"])
+        return urllib.request.urlopen(f"http://{at}{path}", timeout=seconds)
 
     def tell_proxies(self):
         """Writes how the proxies are, if that has changed."""
@@ -138,7 +165,8 @@ class Proxies:
 
     def put_slice(self, name, service, ports, endpoints, labels=None):
         path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
-        body = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        body = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+                "addressType": self.addresses.family,
                 "metadata": {"name": name, "namespace": "default",
                              "labels": {"kubernetes.io/service-name": service, **(labels or {})}},
                 "ports": [{"name": n, "port": p, "protocol": "TCP"} for n, p in ports.items()],
@@ -172,7 +200,7 @@ class Proxies:
                 await asyncio.sleep(0.02)
 
     def metric(self, process, name):
-        with urllib.request.urlopen(f"http://{process.address}:{self.ports['health']}/metrics", timeout=5) as answer:
+        with self.open_health(process, "/metrics", 5) as answer:
             return sum(float(line.rsplit(" ", 1)[1]) for line in answer.read().decode().splitlines()
                        if line.startswith(name) and line[len(name)] in "{ ")
 
@@ -225,6 +253,8 @@ class Crowd:
             except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError) as caught:
                 connection = None
                 self.failures.append((process.address, method, repr(caught), "", kills != process.kills))
+        if connection is not None:
+            connection.close()
 
 
 async def churn(proxies, seconds, kill, pods=None, every=2.5):

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import pathlib
-import random
 import socket
 import ssl
 import subprocess
@@ -15,7 +14,6 @@ import urllib.request
 
 from client import Callers, Connection
 from cluster import BIN, Cluster, free_port, wait_until, workload
-from proxies import Crowd, Pod, Proxies, churn
 
 
 def run(coroutine):
@@ -194,61 +192,6 @@ class Faults(unittest.TestCase):
             self.assertEqual(answer.status, 200)
             self.assertEqual(answer.headers.get("connection"), "close")
             self.assertEqual(cluster.proxy.process.wait(10), 0)
-
-
-class SeveralProxies(unittest.TestCase):
-    def setUp(self):
-        self.proxies = Proxies(3).__enter__()
-        self.addCleanup(self.proxies.__exit__)
-
-    async def limited(self, pods=5, limit=1, name="limited"):
-        port = free_port()
-        made = [await Pod(i, limit, lambda: random.uniform(0.002, 0.05)).start(port) for i in range(pods)]
-        host = self.proxies.add(name, limit)
-        self.proxies.set_pods(name, made)
-        await self.proxies.served(host)
-        return host, made
-
-    def test_a_limit_holds_while_proxies_are_told_to_stop_and_no_request_fails(self):
-        async def play():
-            host, pods = await self.limited()
-            async with Crowd(self.proxies, host, 30, post=True) as crowd:
-                await churn(self.proxies, 8, kill=False)
-            return crowd, pods
-        crowd, pods = run(play())
-        self.assertEqual(sum(pod.breaches for pod in pods), 0)
-        self.assertEqual(crowd.failures, [])
-        self.assertGreater(crowd.done, 100)
-
-    def test_a_limit_holds_while_proxies_are_killed(self):
-        async def play():
-            host, pods = await self.limited()
-            async with Crowd(self.proxies, host, 30) as crowd:
-                await churn(self.proxies, 8, kill=True)
-            return crowd, pods
-        crowd, pods = run(play())
-        self.assertEqual(sum(pod.breaches for pod in pods), 0)
-        self.assertGreater(crowd.done, 100)
-
-    def test_what_comes_by_way_of_another_proxy_is_as_if_it_had_not(self):
-        async def play():
-            host, _ = await self.limited(1)
-            answers = []
-            for process in self.proxies.processes:
-                connection = Connection(self.proxies.ports["http"], process.address)
-                answers.append(await connection.request(host, "/", "POST", b"y" * 300_000))
-                unknown = await connection.request("nobody.example")
-                self.assertEqual(unknown.headers["x-rouse-error"], "no_route")
-            # Proxies alone are served on the internal port, and say so by a field that no client can set.
-            internal = Connection(self.proxies.ports["internal"], self.proxies.processes[0].address)
-            refused = await internal.request(host)
-            public = Connection(self.proxies.ports["http"], self.proxies.processes[0].address)
-            passed = await public.request(host, headers={"x-rouse-hop": "1"})
-            return answers, refused, passed
-        answers, refused, passed = run(play())
-        self.assertEqual({(a.status, a.body.split()[1]) for a in answers}, {(200, b"300000")})
-        self.assertEqual((refused.status, refused.headers["x-rouse-error"]), (400, "bad_request"))
-        self.assertEqual(passed.status, 200)
 
 
 class CredentialPlugin(unittest.TestCase):
