@@ -52,6 +52,8 @@ BARS = [
     Bar("h1_get_16k", "CPU/request, of relay", ratio("relay"), 1.15),
     Bar("h1_get_1m", "CPU/GiB, of relay", ratio("relay"), 1.1),
     Bar("h1_post_1m", "CPU/GiB, of relay", ratio("relay"), 1.1),
+    Bar("h1_connections_1000", "CPU/request, of nginx", ratio("nginx"), 1.0, below=True),
+    Bar("h1_connections_1000", "CPU/request, of haproxy", ratio("haproxy"), 1.0, below=True),
     Bar("h1_new_connection", "CPU/request, of nginx", ratio("nginx"), 1.0, below=True),
     Bar("h1_new_connection", "CPU/request, of haproxy", ratio("haproxy"), 1.0, below=True),
     Bar("h1_get_128", "system calls/request", figure("syscalls"), 4.2),

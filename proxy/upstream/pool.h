@@ -26,7 +26,7 @@
 namespace rouse::proxy {
 
 struct PoolLimits {
-  size_t idle_per_endpoint_max = 256;
+  size_t idle_per_endpoint_max = 4096;
   size_t idle_max = 4096;
   /// Below the usual keep-alive of servers, so that we close first.
   Duration idle_timeout = std::chrono::seconds(30);

@@ -1,5 +1,7 @@
 #include "proxy/upstream/pool.h"
 
+#include <algorithm>
+
 #include <catch2/catch.hpp>
 
 #include "common/base/random.h"
@@ -120,6 +122,18 @@ TEST_CASE("the connection used last is borrowed first") {
   CHECK(&again.stream() == of_first);
   CHECK(rig.pool.idle() == 1);
   rig.pool.CheckInvariants();
+}
+
+TEST_CASE("a thousand callers of one pod find their connections again") {
+  constexpr size_t kCallers = 1000;
+  Rig rig;
+  const EndpointRef endpoint = rig.NewEndpoint();
+  std::vector<Pool::Lease> leases;
+  for (size_t i = 0; i < kCallers; ++i) leases.push_back(rig.Add(endpoint));
+  leases.clear();  // all answered in one turn
+  CHECK(rig.pool.idle() == kCallers);
+  for (size_t i = 0; i < kCallers; ++i) leases.push_back(rig.pool.TakeIdle(*endpoint));
+  CHECK(std::all_of(leases.begin(), leases.end(), [](const Pool::Lease& l) { return bool(l); }));
 }
 
 TEST_CASE("a connection of another endpoint is never given") {
