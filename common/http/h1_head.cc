@@ -141,12 +141,11 @@ bool RequestParser::RequestLine(std::span<char> bytes, size_t offset, size_t len
   if (method > scanner_.limits().method_bytes_max) {
     return scanner_.Fail(ErrorKind::kNotImplemented, "the method is too long");
   }
-  const size_t space = line.rfind(' ');
-  if (space == method) return scanner_.Bad("the request line is malformed");
-  const std::string_view target = line.substr(method + 1, space - method - 1);
-  if (target.empty() || target.find(' ') != std::string_view::npos) {
+  const size_t space = line.find(' ', method + 1);
+  if (space == std::string_view::npos || space == method + 1) {
     return scanner_.Bad("the request line is malformed");
   }
+  const std::string_view target = line.substr(method + 1, space - method - 1);
   // Half of an HTTP/2 preface is no request of a later version, but garbage (L11).
   if (line.substr(0, method) == "PRI") return scanner_.Bad("an HTTP/2 preface");
   if (!ReadVersion(line.substr(space + 1), head)) return false;
@@ -217,7 +216,7 @@ bool RequestParser::ReadTarget(std::span<char> bytes, const Authority& authority
     return head.method == "OPTIONS" || scanner_.Bad("'*' is for OPTIONS");
   }
   const std::string_view scheme = scheme_ == Scheme::kHttp ? "http://" : "https://";
-  if (EqualsIgnoreCase(text.substr(0, scheme.size()), scheme)) {
+  if (text.front() != '/' && EqualsIgnoreCase(text.substr(0, scheme.size()), scheme)) {
     const size_t end = std::min(text.find_first_of("/?#", scheme.size()), text.size());
     const auto named = ParseAuthority(target.subspan(scheme.size(), end - scheme.size()));
     const std::string_view port = scheme_ == Scheme::kHttp ? "80" : "443";

@@ -17,12 +17,6 @@ bool AllAre(std::string_view text, CharClass wanted) {
   return all != 0;
 }
 
-std::string_view TrimOws(std::string_view text) {
-  while (!text.empty() && IsOws(text.front())) text.remove_prefix(1);
-  while (!text.empty() && IsOws(text.back())) text.remove_suffix(1);
-  return text;
-}
-
 std::optional<uint64_t> ParseContentLength(std::string_view text) {
   constexpr size_t kDigitsMax = 19;  // 2^63 - 1 has 19
   if (text.empty() || text.size() > kDigitsMax || !AllAre(text, kDigitChar)) return std::nullopt;

@@ -67,7 +67,11 @@ inline constexpr uint8_t kNotHex = 0xff;
   return FindControl(text, 0) == text.size();
 }
 /// Without leading and trailing spaces and tabs.
-[[nodiscard]] std::string_view TrimOws(std::string_view text);
+[[nodiscard]] inline std::string_view TrimOws(std::string_view text) {
+  while (!text.empty() && IsOws(text.front())) text.remove_prefix(1);
+  while (!text.empty() && IsOws(text.back())) text.remove_suffix(1);
+  return text;
+}
 /// Digits only, no leading zero, below 2^63.
 [[nodiscard]] std::optional<uint64_t> ParseContentLength(std::string_view text);
 
