@@ -42,6 +42,12 @@ DataPlaneWires App::WiresFor(net::Shard&) {
       if (*alive && on_wake_) on_wake_(workload);
     });
   };
+  wires.on_client_refused = [this](std::string_view client) {
+    log_.Warn(log_event::kClientRefused,
+              {{"client", client},
+               {"connections", config_.data_plane.sessions.per_client_max},
+               {"option", "connections-per-client-max"}});
+  };
   if (config_.serving.access_log != "off") {
     const AccessFormat format =
         config_.serving.access_log == "json" ? AccessFormat::kJson : AccessFormat::kText;

@@ -64,7 +64,7 @@ DataPlane::DataPlane(net::Shard& shard, const DataPlaneOptions& options, ParkedT
           .make_place = [this](const std::shared_ptr<EndpointSlots>& slots) { MakePlace(slots); },
           .retire = [this](Exchange& exchange) { Retire(exchange); }},
       exchanges_(context_),
-      sessions_(shard, options.sessions, exchanges_, stats_) {
+      sessions_(shard, options.sessions, exchanges_, stats_, std::move(wires_.on_client_refused)) {
   access_log_.set_enabled(static_cast<bool>(wires_.on_records));
 }
 

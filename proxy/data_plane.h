@@ -41,6 +41,7 @@ struct DataPlaneWires {
   /// A workload without a usable endpoint is wanted. Whoever takes it says MarkReported once it is
   /// on its way.
   absl::AnyInvocable<void(const ObjectKey&)> on_wake;
+  Sessions::OnRefused on_client_refused;
   /// Access records of the last moments. Empty: none are made.
   AccessLog::OnBatch on_records;
 };

@@ -14,6 +14,7 @@ inline constexpr std::string_view kStarted = "started";
 inline constexpr std::string_view kCertificateTaken = "certificate_taken";
 inline constexpr std::string_view kCertificateRefused = "certificate_refused";
 inline constexpr std::string_view kTicketSeed = "ticket_seed";
+inline constexpr std::string_view kClientRefused = "client_refused";
 inline constexpr std::string_view kDraining = "draining";
 
 }  // namespace rouse::proxy::log_event

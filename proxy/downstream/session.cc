@@ -73,7 +73,7 @@ void Session::OnOpened(std::unique_ptr<net::Transport> transport) {
   const Sessions::ClientId client = Sessions::IdOf(transport->peer_address());
   if (client != client_) {
     if (!sessions_.CountFor(client)) {
-      sessions_.stats_.connections_refused.Add();
+      sessions_.Refused(transport->peer_address());
       return sessions_.Remove(*this);
     }
     sessions_.Uncount(client_);
@@ -125,11 +125,12 @@ bool Session::OnPreface(std::unique_ptr<net::Transport>& transport, std::string_
 void Session::OnConnectionClosed() { sessions_.Remove(*this); }
 
 Sessions::Sessions(net::Shard& shard, const SessionOptions& options, ExchangePool& exchanges,
-                   ShardStats& stats)
+                   ShardStats& stats, OnRefused on_refused)
     : shard_(shard),
       options_(options),
       exchanges_(exchanges),
       stats_(stats),
+      on_refused_(std::move(on_refused)),
       pacer_(shard, stats) {}
 
 Sessions::~Sessions() {
@@ -153,15 +154,19 @@ Sessions::ClientId Sessions::IdOf(std::string_view address) {
 }
 
 void Sessions::Accept(std::unique_ptr<net::Transport> transport, const ListenerTraits& traits) {
+  if (draining_) {
+    stats_.connections_refused.Add();
+    return transport->Close(true);
+  }
   // Connections of a trusted proxy are counted once it has said whose they are; our own likes'
   // are no client's.
   const bool proxy = traits.internal || traits.proxies.Contains(transport->peer_address());
   const ClientId client = IdOf(transport->peer_address());
-  if (proxy && !draining_) ++clients_[client];
-  if (draining_ || (!proxy && !CountFor(client))) {
-    stats_.connections_refused.Add();
-    transport->Close(true);
-    return;
+  if (proxy) {
+    ++clients_[client];
+  } else if (!CountFor(client)) {
+    Refused(transport->peer_address());
+    return transport->Close(true);
   }
   const double pressure = options_.pressure_share * static_cast<double>(options_.connections_max);
   if (static_cast<double>(size_) >= pressure) CloseOldestIdle();
@@ -182,6 +187,13 @@ bool Sessions::CountFor(const ClientId& client) {
 void Sessions::Uncount(const ClientId& client) {
   const auto at = clients_.find(client);
   if (--at->second == 0) clients_.erase(at);
+}
+
+void Sessions::Refused(std::string_view client) {
+  stats_.connections_refused.Add();
+  if (!on_refused_ || shard_.now() < tell_again_) return;
+  tell_again_ = Later(shard_.now(), kTellEvery);
+  on_refused_(client);
 }
 
 void Sessions::Link(Session& session) {

@@ -9,8 +9,10 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/functional/any_invocable.h>
 
 #include "common/http/h1_server.h"
 #include "common/http/h2_limits.h"
@@ -33,7 +35,7 @@ struct SessionOptions {
   http::H2Limits http2;
   http::H2Limits http2_internal = InternalLimits();  ///< of other proxies
   /// Connections of one client address on one shard; an IPv6 client is its /64. 0: no limit.
-  uint32_t per_client_max = 256;
+  uint32_t per_client_max = 1024;
   size_t connections_max = 18000;
   double pressure_share = 0.8;
 };
@@ -75,8 +77,12 @@ class Session final : private http::StreamHandler, private OpeningHandler {
 
 class Sessions {
  public:
+  /// A client has more connections than it may. Called on the shard, once in kTellEvery at most.
+  using OnRefused = absl::AnyInvocable<void(std::string_view client)>;
+  static constexpr Duration kTellEvery = std::chrono::minutes(1);
+
   Sessions(net::Shard& shard, const SessionOptions& options, ExchangePool& exchanges,
-           ShardStats& stats);
+           ShardStats& stats, OnRefused on_refused);
   ~Sessions();
   Sessions(const Sessions&) = delete;
   Sessions& operator=(const Sessions&) = delete;
@@ -101,12 +107,16 @@ class Sessions {
   /// False: that client has too many.
   [[nodiscard]] bool CountFor(const ClientId& client);
   void Uncount(const ClientId& client);
+  /// Counts it, and tells of it.
+  void Refused(std::string_view client);
   void CloseOldestIdle();
 
   net::Shard& shard_;
   const SessionOptions& options_;
   ExchangePool& exchanges_;
   ShardStats& stats_;
+  OnRefused on_refused_;
+  TimePoint tell_again_{};  ///< not before
   HandshakePacer pacer_;
   absl::flat_hash_map<ClientId, uint32_t> clients_;
   Session* oldest_ = nullptr;  ///< by last use

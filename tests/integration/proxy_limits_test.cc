@@ -103,7 +103,10 @@ TEST_CASE("a client has only so many connections, and gets its room back") {
   REQUIRE(rig.RunUntil([&] { return rig.plane().sessions().size() == 2; }));
   WireClient& third = rig.Connect();
   REQUIRE(rig.RunUntil([&] { return third.ended(); }));
-  CHECK(rig.sample().stats.connections_refused.value == 1);
+  WireClient& fourth = rig.Connect();
+  REQUIRE(rig.RunUntil([&] { return fourth.ended(); }));
+  CHECK(rig.sample().stats.connections_refused.value == 2);
+  CHECK(rig.refused() == std::vector<std::string>{"127.0.0.1"});  // told once a minute
   first.Close(false);
   REQUIRE(rig.RunUntil([&] { return rig.plane().sessions().size() == 1; }));
   CHECK(rig.Ask(Get()).starts_with("HTTP/1.1 200 "));

@@ -38,6 +38,7 @@ class ProxyRig {
     wires.on_records = [this](std::span<const AccessRecord> batch) {
       for (const AccessRecord& record : batch) records_.push_back(record);
     };
+    wires.on_client_refused = [this](std::string_view client) { refused_.emplace_back(client); };
     plane_ = std::make_unique<DataPlane>(shard_, options_, totals_, std::move(wires));
     std::vector<std::unique_ptr<DataPlane>> all;
     all.push_back(std::move(plane_));
@@ -78,6 +79,7 @@ class ProxyRig {
   [[nodiscard]] WorkloadPolicy& policy() { return view_.workloads.front().policy; }
   void Publish() { plane_->Adopt(snapshots_.Build(view_, clock_.now())); }
   [[nodiscard]] const std::vector<ObjectKey>& wakes() const { return wakes_; }
+  [[nodiscard]] const std::vector<std::string>& refused() const { return refused_; }
   [[nodiscard]] const std::vector<AccessRecord>& records() const { return records_; }
   [[nodiscard]] Sample sample() { return plane_->TakeSample(); }
 
@@ -129,6 +131,7 @@ class ProxyRig {
   StaticSnapshots snapshots_;
   StaticView view_;
   std::vector<ObjectKey> wakes_;
+  std::vector<std::string> refused_;
   std::vector<AccessRecord> records_;
   net::SocketAddress address_;
   std::unique_ptr<FakeUpstream> upstream_;
