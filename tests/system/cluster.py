@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -18,10 +19,23 @@ START_WITHIN_SECONDS = 20
 TURN_SECONDS = 0.01
 
 
+_given = set()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """One that the kernel gives to no connection, so that it is still free when a program listens there."""
+    lowest, tries = 10_000, 1_000
+    below = max(32_768, int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]))
+    for port in random.sample(range(lowest, below), tries):
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in _given:
+            _given.add(port)
+            return port
+    raise RuntimeError(f"of {tries} ports between {lowest} and {below} none is free")
 
 
 def wait_until(condition, seconds, what, turn=TURN_SECONDS):

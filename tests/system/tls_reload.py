@@ -19,6 +19,8 @@ import threading
 import time
 import urllib.request
 
+from cluster import free_port
+
 REQUEST = b"GET / HTTP/1.1\r\nHost: %s\r\n\r\n"
 PATIENCE = 600
 
@@ -59,12 +61,6 @@ def certify(folder, names, variants=2):
                     "-days", "20", "-extfile", "ext", cwd=folder)
             made[name].append(b"".join(open(os.path.join(folder, part), "rb").read() for part in ("c", "k")))
     return made
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def metric(port, name):
