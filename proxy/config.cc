@@ -49,7 +49,7 @@ void AddDownstream(app::Options& options, Config& config) {
   options.AddInteger("connections-per-client-max", &sessions.per_client_max, 0, 1 << 20,
                      "Connections of one address (IPv6: its /64) per shard; 0: no limit.");
   options.AddInteger("client-receive-buffer", &config.sockets.client_receive_buffer, 0, 64 << 20,
-                     "Bytes that the kernel holds per client; 0: its own choice.");
+                     "Bytes that a client may send ahead of our reading; 0: the kernel's choice.");
   options.AddBoolean("defer-accept", &config.sockets.defer_accept,
                      "Connections are taken with their first bytes, or after a second without.");
   options.AddDuration("first-byte-timeout", &http1.first_byte_timeout, milliseconds(10), hours(1),

@@ -1,8 +1,8 @@
 #pragma once
 // What:      Listen, opens a listening socket with the options that its connections inherit.
 // Owner:     the caller; an Acceptor takes the socket over.
-// Limits:    ListenOptions::backlog; client_receive_buffer bounds what the kernel holds per
-//            connection.
+// Limits:    ListenOptions::backlog; client_receive_buffer bounds what the kernel holds of a
+//            connection that is not read.
 // Invariant: several sockets may share one address (SO_REUSEPORT), one per shard; for port 0 open
 //            the first, then the others at the address it was given (SocketAddress::OfSocket).
 

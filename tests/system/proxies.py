@@ -15,8 +15,8 @@ from cluster import BIN, Cluster, Process, free_port, wait_until
 class Addresses:
     """Those of pods and proxies, numbered from 0."""
 
-    def __init__(self, pods="127.0.2.", proxies="127.0.3.", family="IPv4", all_of_them="127.0.0.0/8"):
-        self.pods, self.proxies, self.family, self.all_of_them = pods, proxies, family, all_of_them
+    def __init__(self, family, pods, proxies, all_of_them):
+        self.family, self.pods, self.proxies, self.all_of_them = family, pods, proxies, all_of_them
 
     def pod(self, number):
         return f"{self.pods}{number + 1}"
@@ -25,8 +25,8 @@ class Addresses:
         return f"{self.proxies}{number + 1}"
 
 
-IPV4 = Addresses()
-IPV6 = Addresses("fd00:2::", "fd00:3::", "IPv6", "fd00::/16")
+IPV4 = Addresses("IPv4", "127.0.2.", "127.0.3.", "127.0.0.0/8")
+IPV6 = Addresses("IPv6", "fd00:2::", "fd00:3::", "fd00::/16")
 
 
 def with_port(address, port):

@@ -64,43 +64,47 @@ TEST_CASE("a peer that closes at once is connected first, and at its end then") 
   CHECK(client->Read(buffer).status == IoStatus::kEnd);
 }
 
+/// A plain client, and what the listener has accepted.
+struct Pair {
+  explicit Pair(int client_receive_buffer) {
+    auto listener =
+        Listen(SocketAddress::Loopback(0), {.client_receive_buffer = client_receive_buffer});
+    REQUIRE(listener.ok());
+    const SocketAddress address = SocketAddress::OfSocket(listener->get());
+    REQUIRE(connect(client.get(), address.data(), address.size()) == 0);
+    accepted = Descriptor(accept(listener->get(), nullptr, nullptr));
+    REQUIRE(accepted);
+  }
+  Descriptor client{socket(AF_INET, SOCK_STREAM, 0)};
+  Descriptor accepted;
+};
+
 TEST_CASE("connections inherit the listener's options") {
-  auto listener = Listen(SocketAddress::Loopback(0), {.client_receive_buffer = 32 * 1024});
-  REQUIRE(listener.ok());
-  const SocketAddress address = SocketAddress::OfSocket(listener->get());
-  const Descriptor client(socket(AF_INET, SOCK_STREAM, 0));
-  REQUIRE(connect(client.get(), address.data(), address.size()) == 0);
-  const Descriptor accepted(accept(listener->get(), nullptr, nullptr));
-  REQUIRE(accepted);
+  const Pair pair(32 * 1024);
   auto option = [&](int level, int name) {
     int value = -1;
     socklen_t size = sizeof value;
-    REQUIRE(getsockopt(accepted.get(), level, name, &value, &size) == 0);
+    REQUIRE(getsockopt(pair.accepted.get(), level, name, &value, &size) == 0);
     return value;
   };
   CHECK(option(IPPROTO_TCP, TCP_NODELAY) == 1);
   CHECK(option(SOL_SOCKET, SO_KEEPALIVE) == 1);
   CHECK(option(IPPROTO_TCP, TCP_USER_TIMEOUT) == 20'000);
+  CHECK(option(SOL_SOCKET, SO_RCVBUF) == 2 * (32 + 64) * 1024);  // a segment more, and doubled
 }
 
 TEST_CASE("the window that a client is promised first stays as it is") {
   const int window = GENERATE(32 * 1024, 512 * 1024);
-  auto listener = Listen(SocketAddress::Loopback(0), {.client_receive_buffer = window});
-  REQUIRE(listener.ok());
-  const SocketAddress address = SocketAddress::OfSocket(listener->get());
-  const Descriptor client(socket(AF_INET, SOCK_STREAM, 0));
-  REQUIRE(connect(client.get(), address.data(), address.size()) == 0);
-  const Descriptor accepted(accept(listener->get(), nullptr, nullptr));
-  REQUIRE(accepted);
+  const Pair pair(window);
   auto after_exchange = [&] {
     char message[100] = {};
-    REQUIRE(send(client.get(), message, sizeof message, 0) == sizeof message);
-    REQUIRE(recv(accepted.get(), message, sizeof message, MSG_WAITALL) == sizeof message);
-    REQUIRE(send(accepted.get(), message, 1, 0) == 1);
-    REQUIRE(recv(client.get(), message, 1, 0) == 1);
+    REQUIRE(send(pair.client.get(), message, sizeof message, 0) == sizeof message);
+    REQUIRE(recv(pair.accepted.get(), message, sizeof message, MSG_WAITALL) == sizeof message);
+    REQUIRE(send(pair.accepted.get(), message, 1, 0) == 1);
+    REQUIRE(recv(pair.client.get(), message, 1, 0) == 1);
     tcp_info info{};
     socklen_t size = sizeof info;
-    REQUIRE(getsockopt(client.get(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0);
+    REQUIRE(getsockopt(pair.client.get(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0);
     return static_cast<int>(info.tcpi_snd_wnd);
   };
   const int first = after_exchange();
